@@ -1,0 +1,181 @@
+"""The options of every stage. Each stage's class holds its own and those of the stages before it.
+
+Paper values are the defaults. What we choose ourselves says so ("ours") with the reason.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, create_model, model_validator
+
+from fer_core import backbones, datasets, methods
+from fer_core.faces import ROTATIONS
+from fer_core.folds import Part
+from fer_core.methods import Method, Recipe
+from fer_core.options import Frozen
+
+
+def _one_of(registry: dict[str, Any]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in registry:
+            raise ValueError(f"choose one of {', '.join(registry)}")
+        return name
+
+    return AfterValidator(check)
+
+
+DatasetOptions: Any = create_model(
+    "DatasetOptions",
+    __base__=Frozen,
+    **{name: (adapter.options, adapter.options()) for name, adapter in datasets.REGISTRY.items() if adapter.options},
+)
+MethodOptions: Any = create_model(
+    "MethodOptions",
+    __base__=Frozen,
+    **{name: (method.Options, method.Options()) for name, method in methods.REGISTRY.items()},
+)
+
+
+class HomeOptions(Frozen):
+    """What every command takes."""
+
+    home: Path = Field(Path(".fer"), description="folder that holds everything a run writes (env FER_HOME)")
+    config: Path | None = Field(None, description="YAML file of options; the command line goes before it")
+    json_: bool = Field(False, alias="json", description="print one JSON object as the last line of stdout")
+    verbose: bool = Field(False, description="show the engines' own logs and tracebacks")
+
+
+class IngestOptions(HomeOptions, DatasetOptions):  # type: ignore[valid-type,misc]
+    """Source folder -> catalog."""
+
+    dataset: Annotated[str, _one_of(datasets.REGISTRY)] = Field(
+        "synthetic", description=f"one of {', '.join(datasets.REGISTRY)}"
+    )
+    source: Path | None = Field(None, description="the data set's folder; synthetic needs none")
+    per_class: int | None = Field(None, ge=1, description="take at most this many pictures of each class and split")
+    dry_run: bool = Field(False, description="say what would be taken and set aside, write nothing")
+
+    @model_validator(mode="after")
+    def _source_is_given(self) -> Self:
+        if self.adapter.needs_source and self.source is None:
+            raise ValueError(f"--source is missing: {self.dataset} expects {self.adapter.layout}")
+        return self
+
+    @property
+    def adapter(self) -> datasets.Adapter:
+        """The data set's adapter."""
+        return datasets.REGISTRY[self.dataset]
+
+    @property
+    def own(self) -> Frozen | None:
+        """The data set's own options, or None where it has none."""
+        return getattr(self, self.dataset) if self.adapter.options else None
+
+
+class PrepareOptions(IngestOptions):
+    """Catalog -> face crops."""
+
+    face_size: int | None = Field(
+        None, ge=16, le=1024, description="side of a crop, pixels; unset: 236 (paper), 48 for 48x48 sources"
+    )
+    rotations: tuple[Annotated[float, Field(ge=-45, le=45)], ...] = Field(
+        ROTATIONS, description="degrees of the offline rotations of training rows"
+    )
+
+    @model_validator(mode="after")
+    def _upright_is_among_the_rotations(self) -> Self:
+        if 0 not in self.rotations:
+            raise ValueError("--rotations must have 0 in it: upright rows are what is embedded and tested")
+        return self
+
+    @property
+    def crop_size(self) -> int:
+        """The side of a crop, pixels."""
+        return self.face_size or self.adapter.face_size
+
+
+class TrainOptions(PrepareOptions, MethodOptions):  # type: ignore[valid-type,misc]
+    """Face crops -> run."""
+
+    method: Annotated[str, _one_of(methods.REGISTRY)] = Field(
+        "mul_dml", description=f"one of {', '.join(methods.REGISTRY)}"
+    )
+    backbone: Annotated[str, _one_of(backbones.REGISTRY)] = Field(
+        "resnet18", description=f"one of {', '.join(backbones.REGISTRY)}"
+    )
+    weights: Path | None = Field(None, description="pre-trained backbone, safetensors or a tensors-only torch file")
+    patch: int | None = Field(None, ge=16, le=1024, description="side of a patch; unset: 224, 44 for 48x48 sources")
+    epochs: int | None = Field(
+        None, ge=1, description="passes over the rotated training rows; unset: the paper's with --weights, else ours"
+    )
+    batch_size: int | None = Field(None, ge=4, description="rows in a batch over all workers; unset: the paper's")
+    lr: float | None = Field(
+        None, gt=0, description="learning rate; unset: the paper's with --weights, else ours (the paper's is too small)"
+    )
+    workers: int = Field(0, ge=0, le=1024, description="Ray workers; 0 trains in this process")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 where it is measured to be faster (benchmarks/precision.py)"
+    )
+    checkpoint_steps: int = Field(50, ge=1, description="a kill loses at most this many steps")
+    seed: int = Field(0, ge=0, lt=2**31, description="of initial weights, batches, augmentation and folds")
+
+    @model_validator(mode="after")
+    def _patch_fits_the_face(self) -> Self:
+        if self.patch_size > self.crop_size:
+            raise ValueError(f"--patch {self.patch_size} is larger than --face-size {self.crop_size}")
+        return self
+
+    @property
+    def patch_size(self) -> int:
+        """The side of a patch, pixels; where only the face size is given, in the paper's proportion."""
+        if self.patch is not None:
+            return self.patch
+        return self.adapter.patch if self.face_size is None else round(self.face_size * 224 / 236)
+
+    @property
+    def method_options(self) -> Frozen:
+        """The chosen method's own options."""
+        return getattr(self, self.method)
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the method is trained, the command line's values first."""
+        method: type[Method] = methods.REGISTRY[self.method]
+        printed = method.from_scratch if self.weights is None else method.paper
+        given = {"epochs": self.epochs, "batch_size": self.batch_size, "lr": self.lr}
+        return printed.replaced(**{name: value for name, value in given.items() if value is not None})
+
+
+class SubdivideOptions(TrainOptions):
+    """Run -> sub-classes (Algorithm 2)."""
+
+    levels: int = Field(1, ge=1, le=20, description="level l fits l components to each class; the paper ends with 5")
+    level_epochs: int | None = Field(
+        None, ge=1, description="epochs of each level after the first; unset: as many as the first"
+    )
+
+
+class EvaluateOptions(SubdivideOptions):
+    """Model -> metrics, figures, report."""
+
+    folds: int | None = Field(None, ge=2, description="subject-disjoint cross-validation")
+    resamples: int = Field(1000, ge=100, le=100_000, description="of the bootstrap behind the intervals")
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of the cross-validation; none without --folds."""
+        return tuple(Part(fold, self.folds) for fold in range(self.folds or 0))
+
+
+class RetrainOptions(EvaluateOptions):
+    """All stages in one."""
+
+    model_name: str = Field("fer", pattern=r"^[A-Za-z0-9_-]+$", description="name in the registry")
+
+
+class PromoteOptions(HomeOptions):
+    """Registered version -> champion, if it is better."""
+
+    model_name: str = Field("fer", pattern=r"^[A-Za-z0-9_-]+$", description="name in the registry")
+    version: int | None = Field(None, ge=1, description="unset: the newest challenger")
+    dry_run: bool = Field(False, description="say what would happen, change nothing")

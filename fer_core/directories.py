@@ -1,0 +1,204 @@
+"""Data set directories: Parquet shards and a manifest that is written last.
+
+A directory's name holds the digest of what it is made from, so the same work has the same place. A shard is written
+under a temporary name and renamed: where its name stands, it is whole. A directory without a manifest is unfinished
+and goes on at its first missing shard; two writers of one directory write the same bytes and do not tear each other.
+"""
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fer_core.errors import InputError
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+def digest_of(value: Any) -> str:
+    """16 hex digits of the sha256 of `value` as canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def file_sha256(path: Path) -> str:
+    """The sha256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Call `write(temporary)` and rename the result to `path`; nothing is left behind when it fails."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        write(temporary)
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a small file atomically."""
+    write_atomically(path, lambda temporary: temporary.write_bytes(data) and None)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file atomically, keys sorted."""
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a Parquet file atomically. The same table gives the same bytes.
+
+    Pictures are compressed already, so the column is stored plain.
+    """
+    dictionary = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    write_atomically(
+        path, lambda temporary: pq.write_table(table, temporary, compression="none", use_dictionary=dictionary)
+    )
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a finished directory holds: `shards` maps file name -> {rows, bytes, sha256}."""
+
+    kind: str
+    config: dict[str, Any]
+    inputs: dict[str, str]
+    code: str
+    shards: dict[str, dict[str, Any]]
+    summary: dict[str, Any]
+
+    @property
+    def content(self) -> str:
+        """The digest of the shards alone: equal content gives equal digests however it came about."""
+        return digest_of({name: shard["sha256"] for name, shard in self.shards.items()})
+
+
+class Directory:
+    """One directory of one stage, finished or under way.
+
+    Args:
+        root: the parent folder.
+        name: what a person calls it; the digest of config, inputs and code is appended.
+        kind: the stage that makes it.
+        config: the options its content depends on, JSON values.
+        inputs: name -> digest of what it is made from.
+        code: digest of the code that makes it.
+    """
+
+    def __init__(
+        self, root: Path, name: str, *, kind: str, config: dict[str, Any], inputs: dict[str, str], code: str
+    ) -> None:
+        self.kind, self.config, self.inputs, self.code = kind, config, inputs, code
+        self.digest = digest_of({"version": SCHEMA_VERSION, "config": config, "inputs": inputs, "code": code})
+        self.path = root / f"{name}-{self.digest}"
+
+    def finished(self) -> bool:
+        """Whether the manifest stands and every file it names is there; a deleted file is made again.
+
+        Raises:
+            InputError: a file has another size than the manifest says.
+        """
+        if not (self.path / MANIFEST).exists():
+            return False
+        damaged = [self.path / name for name in damaged_files(self.path, deep=False)]
+        for file in damaged:
+            if file.exists():
+                raise InputError(f"{file} is damaged; delete it and run the same command again to rebuild it")
+        return not damaged
+
+    def has(self, file: str) -> bool:
+        """Whether a file of an unfinished directory is already whole."""
+        return (self.path / file).exists()
+
+    def start(self) -> None:
+        """Make the folder."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot write to {self.path}: {error.strerror}; choose another --home") from error
+
+    def finish(self, files: Iterable[str], summary: dict[str, Any]) -> Manifest:
+        """Write the manifest over `files` and return it."""
+        shards = {file: _describe(self.path / file) for file in sorted(files)}
+        manifest = Manifest(self.kind, self.config, self.inputs, self.code, shards, summary)
+        write_json(
+            self.path / MANIFEST, {"schema_version": SCHEMA_VERSION, "content": manifest.content, **vars(manifest)}
+        )
+        return manifest
+
+    def manifest(self) -> Manifest:
+        """Read the manifest of a finished directory."""
+        return read_manifest(self.path)
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    rows = pq.read_metadata(path).num_rows if path.suffix == ".parquet" else None
+    return {"rows": rows, "bytes": path.stat().st_size, "sha256": file_sha256(path)}
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read `path`/manifest.json.
+
+    Raises:
+        InputError: there is none, or it is of another schema version.
+    """
+    try:
+        values = json.loads((path / MANIFEST).read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path} has no {MANIFEST}: it is unfinished or not a data set directory") from None
+    except ValueError as error:
+        raise InputError(f"{path / MANIFEST} is not readable JSON ({error}); delete {path} and run again") from None
+    if values.pop("schema_version", None) != SCHEMA_VERSION:
+        raise InputError(f"{path} was written by another version of this pipeline; run its stage again")
+    values.pop("content")
+    return Manifest(**values)
+
+
+def damaged_files(path: Path, deep: bool = True) -> list[str]:
+    """The files that are missing or differ from the manifest: by size, and by sha256 when `deep`."""
+    damaged = []
+    for name, shard in read_manifest(path).shards.items():
+        file = path / name
+        if (
+            not file.exists()
+            or file.stat().st_size != shard["bytes"]
+            or (deep and file_sha256(file) != shard["sha256"])
+        ):
+            damaged.append(name)
+    return damaged
+
+
+def read_tables(path: Path, prefix: str, columns: list[str] | None = None) -> pa.Table:
+    """Read the shards of a finished directory whose names start with `prefix`, in order, checked against the manifest.
+
+    Raises:
+        InputError: a shard is missing or damaged; the message names it.
+    """
+    names = sorted(name for name in read_manifest(path).shards if name.startswith(prefix))
+    assert names, f"{path} holds no {prefix}*"
+    return pa.concat_tables(read_shard(path, name, columns) for name in names)
+
+
+def read_shard(path: Path, name: str, columns: list[str] | None = None) -> pa.Table:
+    """Read one shard of a finished directory, checked against the manifest.
+
+    Raises:
+        InputError: it is missing or damaged; the message names it.
+    """
+    file = path / name
+    data = file.read_bytes() if file.exists() else b""
+    if hashlib.sha256(data).hexdigest() != read_manifest(path).shards[name]["sha256"]:
+        raise InputError(f"{file} is missing or damaged; delete it and run the same command again to rebuild it")
+    return pq.read_table(pa.BufferReader(data), columns=columns)

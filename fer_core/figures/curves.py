@@ -1,0 +1,89 @@
+"""Curves: retrieval over K, kNN's F1 over K, and loss and accuracy while training."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+
+from fer_core.figures.canvas import BLUE, INK, MUTED, ORANGE, dress, new_figure, png
+
+_PERCENT = FuncFormatter(lambda value, _: f"{100 * value:.4g} %")
+_MANY_ROWS = 200
+
+
+def retrieval_curves(recall: Mapping[int, float], acc: Mapping[int, float]) -> bytes:
+    """PNG of Recall@K and Acc@K (shares) over K. Raises ValueError where there is no K."""
+    if not recall and not acc:
+        raise ValueError("Neither Recall@K nor Acc@K has a value to draw.")
+    figure, (axes,) = new_figure(6.4, 3.8)
+    dress(axes, "Retrieval among the test images", "K nearest images", "share")
+    axes.set_xscale("log", base=2)
+    _curve(axes, recall, BLUE, "o", "Recall@K: one of the K has the class")
+    _curve(axes, acc, ORANGE, "s", "Acc@K: share of the K with the class")
+    _k_ticks(axes, sorted({*recall, *acc}))
+    axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="best")
+    return png(figure)
+
+
+def f1_over_k(f1: Mapping[int, float]) -> bytes:
+    """PNG of kNN's macro F1 (share) over K; K = 11, fixed beforehand, is marked. Raises ValueError where there is no K."""
+    if not f1:
+        raise ValueError("F1 over K has no value to draw.")
+    figure, (axes,) = new_figure(6.4, 3.6)
+    dress(axes, "kNN macro F1 over K", "K", "macro F1")
+    axes.axvline(11, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+    axes.annotate(
+        "reported K", (11, 1), (4, -4), xycoords=("data", "axes fraction"), textcoords="offset points", va="top",
+        fontsize=8, color=MUTED,
+    )  # fmt: skip
+    _curve(axes, f1, BLUE, "o", "macro F1")
+    _k_ticks(axes, sorted({*f1, 11}))
+    return png(figure)
+
+
+def training_curves(rows: Sequence[Mapping[str, float]]) -> bytes:
+    """PNG of loss, and accuracy where rows have it, over `step` (else `epoch`), one row a report of the training loop.
+
+    Long curves are drawn pale with their running mean over a fiftieth of the rows. A loss that is not finite leaves a
+    gap. Raises ValueError where no row has a loss.
+    """
+    x_name = "step" if rows and "step" in rows[0] else "epoch"
+    measures = [name for name in ("loss", "accuracy") if any(name in row for row in rows)]
+    if "loss" not in measures:
+        raise ValueError("No row has a loss to draw.")
+    figure, panels = new_figure(4.4 * len(measures) + 1, 3.6, len(measures))
+    for axes, name, colour in zip(panels, measures, (BLUE, ORANGE), strict=False):
+        reported = [row for row in rows if name in row]
+        x, y = (np.array([row[key] for row in reported], dtype=np.float64) for key in (x_name, name))
+        dress(axes, f"Training {name}", x_name, name)
+        many = len(y) > _MANY_ROWS
+        axes.plot(
+            x, y, color=colour, linewidth=1.6, alpha=0.25 if many else 1, marker="o" if len(y) <= 20 else "", ms=4
+        )
+        if many:
+            axes.plot(x, _running_mean(y, len(y) // 50), color=colour, linewidth=1.8)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        if name == "accuracy":
+            axes.yaxis.set_major_formatter(_PERCENT)
+    return png(figure)
+
+
+def _curve(axes: Axes, points: Mapping[int, float], colour: str, marker: str, label: str) -> None:
+    ks = sorted(points)
+    axes.plot(ks, [points[k] for k in ks], color=colour, marker=marker, markersize=6, linewidth=2, label=label)
+
+
+def _k_ticks(axes: Axes, ks: Sequence[int]) -> None:
+    axes.set_xticks(ks, [str(k) for k in ks])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(_PERCENT)
+    axes.margins(y=0.12)
+
+
+def _running_mean(y: np.ndarray, width: int) -> np.ndarray:
+    """Mean of the finite ones among the last `width` values; NaN where there is none."""
+    finite = np.isfinite(y)
+    total, count = (np.cumsum(np.concatenate([np.zeros(width), part])) for part in (np.where(finite, y, 0), finite))
+    count_in = count[width:] - count[:-width]
+    return np.where(count_in > 0, (total[width:] - total[:-width]) / np.maximum(count_in, 1), np.nan)

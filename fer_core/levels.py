@@ -1,0 +1,103 @@
+"""One level of Algorithm 2 of sgm: embed the training set, fit a mixture to each class, keep all three."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from fer_core.directories import read_tables, write_table
+from fer_core.embedding import embed_rows
+from fer_core.patches import Patches
+from fer_core.reading import FaceTable
+from fer_core.runs import load_network, read_description
+from fer_core.subdivision import Mixtures, fit_mixtures
+
+LABELS, MIXTURES, EMBEDDINGS = "labels.parquet", "mixtures.parquet", "embeddings.parquet"
+FILES = (LABELS, MIXTURES, EMBEDDINGS)
+
+
+@dataclass(frozen=True)
+class Level:
+    """A level read back. Letters: N training samples, G groups (components of all classes), D embedding size.
+
+    Attributes:
+        sample_id: (N,) strings.
+        class_N, group_N: class index and group of each training sample.
+        embedding_ND: float32.
+        mean_GD, variance_GD, weight_G, class_G: the mixtures; only groups with members.
+        group_G: the number of each group, as in `group_N`.
+    """
+
+    sample_id: np.ndarray
+    class_N: np.ndarray
+    group_N: np.ndarray
+    embedding_ND: np.ndarray
+    mean_GD: np.ndarray
+    variance_GD: np.ndarray
+    weight_G: np.ndarray
+    class_G: np.ndarray
+    group_G: np.ndarray
+
+    def name_of(self, group: int, classes: tuple[str, ...]) -> str:
+        """What a person calls a group: its class and the number of its component, from 1."""
+        own_class = int(self.class_G[self.group_G == group][0])
+        return f"{classes[own_class]} {int((self.group_G[self.class_G == own_class] <= group).sum())}"
+
+
+def make_level(
+    folder: Path, run: Path, faces: FaceTable, num_components: int, seed: int, progress: Callable[[int, int], None]
+) -> Mixtures:
+    """Embed the upright training rows with the run's network, fit, and write the level's three files.
+
+    Raises:
+        InputError: the disk is full.
+    """
+    patches = Patches(int(read_description(run).face_size), int(read_description(run).patch))
+    rows = faces.rows_of("train", upright=True)
+    embedding_ND, _ = embed_rows(load_network(run), faces, rows, patches, progress)
+    mixtures = fit_mixtures(embedding_ND, faces.label[rows], num_components, seed)
+    names = pa.array(faces.sample_id[rows])
+    labels = {"sample_id": names, "class": faces.label[rows], "group": mixtures.labels_N}
+    used = np.flatnonzero(mixtures.weights > 0)
+    write_table(folder / LABELS, pa.table(labels))
+    write_table(folder / EMBEDDINGS, pa.table({"sample_id": names, "embedding": _column(embedding_ND)}))
+    write_table(
+        folder / MIXTURES,
+        pa.table(
+            {
+                "group": used,
+                "class": mixtures.class_of[used],
+                "weight": mixtures.weights[used],
+                "mean": _column(mixtures.means[used]),
+                "variance": _column(mixtures.variances[used]),
+            }
+        ),
+    )
+    return mixtures
+
+
+def read_level(folder: Path) -> Level:
+    """Read a level back, its files checked where a manifest stands beside them."""
+    labels, mixtures, embeddings = (read_tables(folder, name) for name in FILES)
+    return Level(
+        sample_id=np.array(labels["sample_id"].to_pylist()),
+        class_N=labels["class"].to_numpy(),
+        group_N=labels["group"].to_numpy(),
+        embedding_ND=_matrix(embeddings["embedding"]),
+        mean_GD=_matrix(mixtures["mean"]),
+        variance_GD=_matrix(mixtures["variance"]),
+        weight_G=mixtures["weight"].to_numpy(),
+        class_G=mixtures["class"].to_numpy(),
+        group_G=mixtures["group"].to_numpy(),
+    )
+
+
+def _column(matrix: np.ndarray) -> pa.Array:
+    return pa.FixedSizeListArray.from_arrays(matrix.ravel(), matrix.shape[1])
+
+
+def _matrix(column: pa.ChunkedArray) -> np.ndarray:
+    flat = column.combine_chunks().flatten().to_numpy()
+    return flat.reshape(len(column), -1)

@@ -1,0 +1,41 @@
+"""`cnn`: the baseline of both sgm and mul_dml, a softmax classifier; its embedding is the backbone's features."""
+
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from fer_core.methods.base import Head, Method, Outputs, Recipe
+from fer_core.options import Frozen
+
+
+class Options(Frozen):
+    """The baseline has no fields of its own."""
+
+
+class CnnHead(Head):
+    """Dropout and a linear classifier on the features."""
+
+    def __init__(self, num_features: int, num_labels: int) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(0.5)
+        self.classifier = nn.Linear(num_features, num_labels)
+
+    def forward(self, features_BF: Tensor) -> Outputs:
+        """(B, F) -> embedding = features, logits."""
+        return Outputs(features_BF, self.classifier(self.dropout(features_BF)))
+
+
+class Cnn(Method):
+    """Softmax cross-entropy alone, trained as mul_dml is."""
+
+    Options = Options
+    paper = Recipe(epochs=70, batch_size=96, lr=5e-6)
+    from_scratch = Recipe(epochs=10, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
+
+    def head(self, num_features: int, num_labels: int) -> Head:
+        """Dropout and classifier."""
+        return CnnHead(num_features, num_labels)
+
+    def losses(self, outputs: Outputs, labels_B: Tensor, num_labels: int) -> dict[str, Tensor]:
+        """Softmax cross-entropy."""
+        assert outputs.logits_BC is not None
+        return {"cross_entropy": cross_entropy(outputs.logits_BC, labels_B)}

@@ -1,0 +1,106 @@
+"""A trained model in use: face pictures in; expression, probabilities, embedding and sub-class out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fer_core.embedding import embed
+from fer_core.errors import InputError
+from fer_core.evaluation.neighbours import knn_votes
+from fer_core.faces import face_transform, warp
+from fer_core.ingest import decode, picture_problem
+from fer_core.levels import Level, read_level
+from fer_core.patches import Patches
+from fer_core.runs import load_network, read_description
+
+NEIGHBOURS = 11
+"""Of the kNN decision (sgm, section 4.2.2); fixed beforehand, never chosen on the test part."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of B pictures.
+
+    Attributes:
+        expression: (B,) index into the model's classes.
+        probability: (B, C) float32.
+        embedding: (B, D) float32.
+        group: (B,) the sub-class: the most probable component of the predicted expression's mixture.
+    """
+
+    expression: np.ndarray
+    probability: np.ndarray
+    embedding: np.ndarray
+    group: np.ndarray
+
+
+class Predictor:
+    """A run's network with its last level: the training embeddings and the mixtures.
+
+    Args:
+        run, level: folders that runs.save_run and levels.make_level have written.
+    """
+
+    def __init__(self, run: Path, level: Path) -> None:
+        self.description = read_description(run)
+        self.network = load_network(run)
+        self.level: Level = read_level(level)
+        self.classes = tuple(self.description.classes)
+        self.decides_by = self.description.build_method().decides_by
+        self._patches = Patches(self.description.face_size, self.description.patch)
+
+    def predict_pictures(self, pictures: list[bytes], landmarks: list[np.ndarray | None] | None = None) -> Predictions:
+        """Encoded pictures -> predictions; without landmarks (P, 2+) the whole picture is taken as the face.
+
+        Raises:
+            InputError: a picture cannot be read; the message says which and why.
+        """
+        points = landmarks or [None] * len(pictures)
+        return self.predict_faces(
+            np.stack([self._face(at, *pair) for at, pair in enumerate(zip(pictures, points, strict=True))])
+        )
+
+    def predict_faces(self, faces_BHWC: np.ndarray) -> Predictions:
+        """Face crops uint8 (B, face_size, face_size, 3) -> predictions."""
+        return self.predicted(*embed(self.network, self._patches.central(faces_BHWC)))
+
+    def predicted(self, embedding_BD: np.ndarray, logits_BL: np.ndarray | None) -> Predictions:
+        """Decide from what the network gives for a batch."""
+        probability = self.probability(embedding_BD, logits_BL)
+        expression = probability.argmax(axis=1)
+        return Predictions(expression, probability, embedding_BD, self.group(embedding_BD, expression))
+
+    def probability(self, embedding_BD: np.ndarray, logits_BL: np.ndarray | None) -> np.ndarray:
+        """Of each class, float32 (B, C): the classifier's, sub-classes summed, or the share of the 11 neighbours."""
+        num_classes = len(self.classes)
+        if self.decides_by == "neighbours" or logits_BL is None:
+            votes = knn_votes(embedding_BD, self.level.embedding_ND, self.level.class_N, num_classes, NEIGHBOURS)
+            return votes.astype(np.float32)
+        exponent = np.exp(logits_BL - logits_BL.max(axis=1, keepdims=True))
+        share = exponent / exponent.sum(axis=1, keepdims=True)
+        class_of_label = np.asarray(self.description.class_of_label)
+        return np.stack([share[:, class_of_label == one].sum(axis=1) for one in range(num_classes)], axis=1)
+
+    def group(self, embedding_BD: np.ndarray, class_B: np.ndarray) -> np.ndarray:
+        """The most probable component (B,) of each sample's own class."""
+        level = self.level
+        found = np.empty(len(embedding_BD), dtype=np.int64)
+        for one in np.unique(class_B):
+            own, of_class = class_B == one, level.class_G == one
+            mean_KD, variance_KD = level.mean_GD[of_class], level.variance_GD[of_class]
+            distance_BKD = np.square(embedding_BD[own][:, None] - mean_KD) / variance_KD + np.log(variance_KD)
+            log_joint_BK = np.log(level.weight_G[of_class]) - distance_BKD.sum(axis=2) / 2
+            found[own] = level.group_G[of_class][log_joint_BK.argmax(axis=1)]
+        return found
+
+    def _face(self, at: int, picture: bytes, landmarks: np.ndarray | None) -> np.ndarray:
+        problem = picture_problem(picture)
+        image = None if problem else decode(picture)
+        if image is None:
+            reason = ": ".join(problem) if problem else "damaged or truncated picture"
+            raise InputError(f"picture {at} cannot be read: {reason}")
+        size = self.description.face_size
+        points = None if landmarks is None else np.asarray(landmarks, dtype=float)[:, :2]
+        face = warp(image, face_transform(points, *image.shape[:2], size, 0.0), size)
+        return face if face.ndim == 3 else np.repeat(face[:, :, None], 3, axis=2)

@@ -1,0 +1,36 @@
+"""The record every stage passes on: one sample is one row with this Parquet schema."""
+
+import hashlib
+
+import pyarrow as pa
+
+SAMPLE_SCHEMA = pa.schema(
+    [
+        ("sample_id", pa.string()),  # hash of the picture's content and its key in the source
+        ("dataset", pa.string()),
+        ("split", pa.string()),  # train / valid / test where the data set prescribes one, else null
+        ("subject_id", pa.string()),
+        ("sequence_id", pa.string()),
+        ("expression", pa.string()),  # a name of vocabulary.EXPRESSIONS
+        ("expression_votes", pa.list_(pa.float32())),  # FER+: votes in the order of EXPRESSIONS
+        ("intensity", pa.float32()),  # 0..1
+        ("pose_yaw", pa.float32()),  # degrees
+        ("pose_bin", pa.int32()),
+        ("landmarks", pa.list_(pa.float32())),  # x0, y0, z0, x1, ... in pixels of `image`
+        ("rotation", pa.float32()),  # degrees added offline; 0 = as taken
+        ("image", pa.binary()),  # encoded PNG or JPEG
+        ("height", pa.int32()),
+        ("width", pa.int32()),
+        ("source_path", pa.string()),  # relative to the source folder
+        ("source_sha256", pa.string()),
+    ]
+)
+"""Unknown is null, never a made-up value."""
+
+SET_ASIDE_SCHEMA = pa.schema([("source_path", pa.string()), ("reason", pa.string()), ("detail", pa.string())])
+"""A record that was not taken: `reason` is one of a few fixed phrases (they are counted), `detail` is free."""
+
+
+def sample_id(content_sha256: str, source_path: str) -> str:
+    """The id of a sample: 16 hex digits of sha256(content hash, source key)."""
+    return hashlib.sha256(f"{content_sha256}\0{source_path}".encode()).hexdigest()[:16]

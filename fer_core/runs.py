@@ -1,0 +1,64 @@
+"""What a finished run leaves: the network and how to build it again."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save_file
+
+from fer_core import methods
+from fer_core.directories import write_atomically, write_json
+from fer_core.methods.base import Method, Network
+from fer_core.training import Trained, TrainingPlan, build_network
+
+DESCRIPTION = "run.json"
+NETWORK = "network.safetensors"
+FILES = (DESCRIPTION, NETWORK)
+
+
+@dataclass(frozen=True)
+class RunDescription:
+    """How to build a run's network and read what it says.
+
+    Attributes:
+        classes: expression names.
+        class_of_label: for each label that was trained on, the index of its class.
+        history: one row of means an epoch.
+    """
+
+    method: str
+    method_options: dict[str, Any]
+    backbone: str
+    face_size: int
+    patch: int
+    classes: list[str]
+    class_of_label: list[int]
+    history: list[dict[str, float]]
+
+    def build_method(self) -> Method:
+        """The method with its options."""
+        method = methods.REGISTRY[self.method]
+        return method(method.Options(**self.method_options))
+
+
+def save_run(folder: Path, plan: TrainingPlan, trained: Trained) -> None:
+    """Write a run's files."""
+    names = {field.name for field in dataclasses.fields(RunDescription)}
+    values = {name: value for name, value in (vars(plan) | vars(trained)).items() if name in names}
+    write_atomically(folder / NETWORK, lambda temporary: save_file(trained.state, temporary))
+    write_json(folder / DESCRIPTION, values)
+
+
+def read_description(folder: Path) -> RunDescription:
+    """How the run in `folder` was made."""
+    return RunDescription(**json.loads((folder / DESCRIPTION).read_text()))
+
+
+def load_network(folder: Path) -> Network:
+    """The run's network in eval mode."""
+    run = read_description(folder)
+    network = build_network(run.build_method(), run.backbone, run.patch, len(run.class_of_label), seed=0)
+    network.load_state_dict(load_file(folder / NETWORK))
+    return network.eval()

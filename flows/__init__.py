@@ -1,0 +1,1 @@
+"""Prefect flows: the DAG, readable top to bottom."""

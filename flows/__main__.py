@@ -1,0 +1,111 @@
+"""`python -m flows COMMAND [--option value ...]`: parse, start the engines, run the flow, say what came out."""
+
+import errno
+import importlib
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from fer_core.errors import InputError
+from infra.progress import logger, show_progress
+from infra.settings import Settings, engine_environment
+
+COMMANDS = {
+    "ingest": "IngestOptions",
+    "prepare": "PrepareOptions",
+    "train": "TrainOptions",
+    "subdivide": "SubdivideOptions",
+    "evaluate": "EvaluateOptions",
+    "retrain": "RetrainOptions",
+    "promote": "PromoteOptions",
+}
+"""Command -> the class of its options in fer_core.config; the flow of the same name is in flows.commands."""
+BAD_INPUT, INTERRUPTED = 2, 130
+
+
+def main(arguments: list[str]) -> int:
+    """Run a command; the exit code is 0, 2 for bad input, 130 after Ctrl-C, 1 for a fault of ours."""
+    os.environ.update(engine_environment(Path(".fer"), verbose=False))
+    show_progress()
+    try:
+        return _run(arguments)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again and it goes on where it was", file=sys.stderr)
+        return INTERRUPTED
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(
+            f"error: the disk is full ({error.filename or 'while writing'}): free some space and run the same command "
+            "again; what is finished is kept",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] not in COMMANDS:
+        wanted = f"usage: python -m flows COMMAND [--option value ...]\ncommands: {', '.join(COMMANDS)}"
+        if arguments and arguments[0] not in ("-h", "--help"):
+            raise InputError(f"unknown command {arguments[0]}; choose one of {', '.join(COMMANDS)}")
+        print(wanted + "\n`python -m flows COMMAND --help` lists a command's options")
+        return 0
+    started = time.perf_counter()
+    command = arguments[0]
+    options = _options(command, arguments[1:])
+    _check_home(options.home)
+    os.environ.update(engine_environment(options.home, options.verbose))
+    values = _run_flow(command, options)
+    values.setdefault("seconds", {})["total"] = round(time.perf_counter() - started, 3)
+    summary = importlib.import_module("flows.summary")
+    print(summary.table(values), file=sys.stderr if options.json_ else sys.stdout)
+    if options.json_:
+        print(json.dumps(values))
+    return 0
+
+
+def _options(command: str, arguments: list[str]) -> Any:
+    config, cli = importlib.import_module("fer_core.config"), importlib.import_module("flows.cli")
+    settings = Settings()  # type: ignore[call-arg]
+    return cli.parse(command, getattr(config, COMMANDS[command]), arguments, settings.home)
+
+
+def _check_home(home: Path) -> None:
+    """Make the home and write to it, before anything is started.
+
+    Raises:
+        InputError: it cannot be made or written to.
+    """
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=home).close()
+    except OSError as error:
+        raise InputError(f"--home {home} cannot be written to: {error.strerror}; choose another folder") from None
+
+
+def _run_flow(command: str, options: Any) -> dict[str, Any]:
+    """Run a command's flow with its engines.
+
+    The Prefect server comes up, and MLflow's tables are made, while this process imports what the flow needs.
+    """
+    prefect_engine = importlib.import_module("infra.prefect_engine")
+    settings = Settings()  # type: ignore[call-arg]
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    with prefect_engine.prefect_server(options.home, settings.prefect_api_url) as server:
+        commands = importlib.import_module("flows.commands")
+        if server:
+            server.wait()
+        logger.info("%-9s engines are up", command)
+        return getattr(commands, command)(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

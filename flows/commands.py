@@ -1,0 +1,92 @@
+"""The commands: each brings a source as far as its name says. What stands already is used again."""
+
+from typing import Any
+
+from prefect import flow
+
+from fer_core.config import (
+    EvaluateOptions,
+    IngestOptions,
+    PrepareOptions,
+    PromoteOptions,
+    RetrainOptions,
+    SubdivideOptions,
+    TrainOptions,
+)
+from flows import stages
+from flows.summary import Summary
+from tasks.data import scan_source
+from tasks.evaluation import cross_validation
+from tasks.registry import describe, promote_if_better, register_model
+
+
+@flow(name="ingest-command")
+def ingest(options: IngestOptions) -> dict[str, Any]:
+    """Source folder -> catalog."""
+    if options.dry_run:
+        return Summary().scanned(scan_source(options)).values
+    return Summary().data(stages.ingest(options)).values
+
+
+@flow(name="prepare-command")
+def prepare(options: PrepareOptions) -> dict[str, Any]:
+    """Source folder -> face crops."""
+    catalog = stages.ingest(options)
+    faces = stages.prepare(options, catalog)
+    return Summary().data(catalog, faces).values
+
+
+@flow(name="train-command")
+def train(options: TrainOptions) -> dict[str, Any]:
+    """Source folder -> run."""
+    catalog = stages.ingest(options)
+    faces = stages.prepare(options, catalog)
+    run = stages.train(options, faces)
+    return Summary().data(catalog, faces).model(run).values
+
+
+@flow(name="subdivide-command")
+def subdivide(options: SubdivideOptions) -> dict[str, Any]:
+    """Source folder -> sub-classes."""
+    catalog = stages.ingest(options)
+    faces = stages.prepare(options, catalog)
+    run = stages.train(options, faces)
+    levels = stages.subdivide(options, faces, run)
+    return Summary().data(catalog, faces).model(*levels).values
+
+
+@flow(name="evaluate-command")
+def evaluate(options: EvaluateOptions) -> dict[str, Any]:
+    """Source folder -> metrics: of the hold-out with its report, or with --folds of the cross-validation."""
+    catalog = stages.ingest(options)
+    faces = stages.prepare(options, catalog)
+    if options.folds:
+        evaluations = stages.cross_validate(options, faces)
+        return Summary().data(catalog, faces).folds(evaluations, cross_validation(evaluations)).values
+    run = stages.train(options, faces)
+    levels = stages.subdivide(options, faces, run)
+    evaluation = stages.evaluate(options, faces, *levels[-2:])
+    return Summary().data(catalog, faces).model(*levels).evaluation(evaluation).values
+
+
+@flow
+def retrain(options: RetrainOptions) -> dict[str, Any]:
+    """Source folder -> promoted model."""
+    catalog = stages.ingest(options)
+    faces = stages.prepare(options, catalog)
+    folds = stages.cross_validate(options, faces) if options.folds else []
+    run = stages.train(options, faces)
+    levels = stages.subdivide(options, faces, run)
+    evaluation = stages.evaluate(options, faces, *levels[-2:])
+    cross_validated = cross_validation(folds) if folds else {}
+    version = register_model(options, faces, *levels[-2:], evaluation, cross_validated)
+    promotion = promote_if_better(options.home, options.model_name, version)
+    summary = Summary().data(catalog, faces).model(*levels).evaluation(evaluation)
+    return summary.folds(folds, cross_validated, prefix="cv_").promotion(describe(promotion)).values
+
+
+@flow
+def promote(options: PromoteOptions) -> dict[str, Any]:
+    """Challenger -> champion, if it is better."""
+    promotion = promote_if_better(options.home, options.model_name, options.version, options.dry_run)
+    return describe(promotion)

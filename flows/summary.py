@@ -1,0 +1,100 @@
+"""What a command says at its end: one dict for programs, one table for people."""
+
+from collections import Counter
+from typing import Any, Self
+
+from fer_core.datasets.base import Scan
+from tasks.evaluation import REPORT
+from tasks.made import Made
+
+
+class Summary:
+    """Gathers the JSON of a command from the stages it ran."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {"reused": [], "seconds": {}}
+
+    def scanned(self, scan: Scan) -> Self:
+        """A dry run: what the names and label files of the source tell."""
+        aside = Counter(record.reason for record in scan.rejected)
+        classes = Counter(row["expression"] for row in scan.rows)
+        subjects = {row.get("subject_id") for row in scan.rows} - {None}
+        self.values |= {
+            "dry_run": True,
+            "rows": len(scan.rows),
+            "set_aside": dict(aside),
+            "classes": dict(classes),
+            "subjects": len(subjects) or None,
+            "directory": None,
+        }
+        return self
+
+    def data(self, *stages: Made) -> Self:
+        """Catalog, and faces where they were made."""
+        self._count(*stages)
+        self.values |= {**stages[0].summary, "directory": str(stages[0].path)}
+        if len(stages) > 1:
+            self.values |= {"faces": str(stages[1].path), "face_rows": stages[1].summary["rows"]}
+        return self
+
+    def model(self, *stages: Made) -> Self:
+        """Runs and levels, in the order they were made."""
+        self._count(*stages)
+        run = [made for made in stages if "final" in made.summary][-1]
+        self.values |= {
+            "run": str(run.path),
+            "metrics": {f"train_{name}": run.summary["final"][name] for name in ("loss", "accuracy")},
+            "final_loss": run.summary["final"]["loss"],
+            "model_version": None,
+            "champion": None,
+            "verdict": None,
+            "report": None,
+        }
+        levels = [str(made.path) for made in stages if made.stage == "subdivide"]
+        return self._with(levels=levels) if levels else self
+
+    def evaluation(self, made: Made) -> Self:
+        """The hold-out's metrics and report."""
+        self._count(made)
+        metrics = self.values["metrics"] | made.summary
+        return self._with(metrics=metrics, report=str(made.path / REPORT), evaluation=str(made.path))
+
+    def folds(self, evaluations: list[Made], means: dict[str, float], prefix: str = "") -> Self:
+        """Means and deviations over the folds."""
+        self._count(*evaluations)
+        metrics = self.values.get("metrics", {}) | {f"{prefix}{name}": value for name, value in means.items()}
+        empty = {"final_loss": None, "model_version": None, "champion": None, "verdict": None, "report": None}
+        self.values = empty | self.values
+        return self._with(metrics=metrics, folds=[made.summary for made in evaluations])
+
+    def promotion(self, decision: dict[str, Any]) -> Self:
+        """What the gate did."""
+        return self._with(**decision)
+
+    def _with(self, **values: Any) -> Self:
+        self.values |= values
+        return self
+
+    def _count(self, *stages: Made) -> None:
+        for made in stages:
+            self.values["seconds"][made.stage] = round(self.values["seconds"].get(made.stage, 0) + made.seconds, 3)
+            if made.reused and made.stage not in self.values["reused"]:
+                self.values["reused"].append(made.stage)
+
+
+def table(values: dict[str, Any]) -> str:
+    """The last table a person sees."""
+    rows = [(name, str(values[name])) for name in ("rows", "face_rows", "subjects", "classes", "set_aside") if name in values]
+    metrics = values.get("metrics") or {}
+    rows += [(name, _with_deviation(name, metrics)) for name in metrics if not name.endswith("_std")]
+    shown = ("verdict", "reason", "model_version", "champion", "directory", "run", "report")
+    rows += [(name, str(values[name])) for name in shown if values.get(name) is not None]
+    rows += [("reused", ", ".join(values.get("reused", [])) or "nothing")]
+    rows += [("seconds", ", ".join(f"{stage} {took:.1f}" for stage, took in values.get("seconds", {}).items()))]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def _with_deviation(name: str, metrics: dict[str, float]) -> str:
+    deviation = f" ± {metrics[name + '_std']:.4f}" if name + "_std" in metrics else ""
+    return f"{metrics[name]:.4f}{deviation}"

@@ -1,0 +1,1 @@
+"""How the pipeline runs somewhere: settings from the environment, and one module for each engine."""

@@ -1,0 +1,36 @@
+"""The one module that imports Dask: mapping a function over partitions, here or on a cluster."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from dask.distributed import Client, as_completed
+
+
+@contextmanager
+def dask_client(address: str | None) -> Iterator[Client]:
+    """A client of the scheduler at `address`; unset: threads of this process, nothing that listens.
+
+    Threads do: decoding, warping and encoding release the interpreter's lock, and start-up costs no process.
+    """
+    where: dict[str, Any] = {"address": address} if address else {"processes": False, "dashboard_address": None}
+    with Client(**where, set_as_default=False) as client:
+        yield client
+
+
+def map_partitions(
+    address: str | None, function: Callable[..., int], partitions: list[tuple[Any, ...]], done: Callable[[int], None]
+) -> None:
+    """Call `function(*partition)` for each partition; `done` gets the sum of what has been returned so far.
+
+    The first error ends it and is raised here.
+    """
+    total = 0
+    with dask_client(address) as client:
+        futures = [client.submit(function, *partition, pure=False) for partition in partitions]
+        try:
+            for _, value in as_completed(futures, with_results=True, loop=client.loop):
+                total += value
+                done(total)
+        finally:
+            client.cancel(futures)

@@ -1,0 +1,221 @@
+"""The one module that imports MLflow: runs, lineage and the registry."""
+
+import contextlib
+import fcntl
+import importlib.metadata
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlflow
+import mlflow.data.meta_dataset
+from mlflow.data.dataset_source_registry import resolve_dataset_source
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types.schema import Array
+
+from fer_core.directories import write_atomically
+from fer_core.errors import InputError
+
+EXPERIMENT = "fer"
+CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
+MODEL_CODE = Path(__file__).with_name("registered_model.py")
+PROJECT = MODEL_CODE.parents[1]
+REQUIREMENTS = ("torch", "numpy", "opencv-python-headless", "pyarrow", "safetensors", "albumentations", "pydantic")
+SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec(DataType.binary, "image")]),
+    outputs=Schema(
+        [
+            ColSpec(DataType.string, "expression"),
+            ColSpec(Array(DataType.double), "probabilities"),
+            ColSpec(Array(DataType.double), "embedding"),
+            ColSpec(DataType.string, "sub_class"),
+        ]
+    ),
+)
+
+
+def store_file(home: Path) -> Path:
+    """The SQLite store of a home."""
+    return home.absolute() / "mlflow" / "mlflow.db"
+
+
+def start_store(home: Path) -> subprocess.Popen[bytes] | None:
+    """Start making the SQLite store of a new home in the background; None where it is there.
+
+    MLflow's tables take seconds to make, and processes that open a half-made file at once ruin it: so one process
+    makes them under another name and renames the file when it is whole.
+    """
+    if store_file(home).exists():
+        return None
+    store_file(home).parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "infra.mlflow_engine", str(home.absolute())]
+    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def make_store(home: Path) -> None:
+    """Make the tables of a home's SQLite store."""
+    if not store_file(home).exists():
+        write_atomically(store_file(home), lambda file: _client(f"sqlite:///{file}").search_experiments() and None)
+
+
+def _client(uri: str) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is logged and registered of an evaluated model.
+
+    Attributes:
+        digest: of the evaluation; a version with it is not registered again.
+        params, metrics, tags: of the run; tags are the version's too.
+        history: one row of training means an epoch.
+        data_digest, data_source: of the faces that were trained on.
+        artifacts: files and folders that are logged beside the model.
+        run, level: folders of the model's files.
+    """
+
+    digest: str
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+    history: list[dict[str, float]]
+    data_digest: str
+    data_source: str
+    artifacts: list[Path]
+    run: Path
+    level: Path
+
+
+class Registry:
+    """The runs and the versions of one model name.
+
+    Args:
+        home: where the SQLite store and the artifacts are, unless `uri` is set.
+        uri: of a team's MLflow server.
+        model_name: the registered model.
+    """
+
+    def __init__(self, home: Path, uri: str | None, model_name: str) -> None:
+        if uri is None:
+            make_store(home)
+        self.uri = uri or f"sqlite:///{store_file(home)}"
+        self.model_name = model_name
+        self._home = home.absolute()
+        self._client = _client(self.uri)
+        mlflow.set_tracking_uri(self.uri)
+        mlflow.set_registry_uri(self.uri)
+
+    def register(self, candidate: Candidate) -> int:
+        """Log a run with the model and register it; the version that has the same digest where there is one."""
+        known = self._client.search_model_versions(f"name='{self.model_name}' and tags.digest='{candidate.digest}'")
+        if known:
+            return int(known[0].version)
+        with mlflow.start_run(experiment_id=self._experiment(), run_name=candidate.tags["title"]) as run:
+            self._log(run.info.run_id, candidate)
+            logged = mlflow.pyfunc.log_model(
+                name="model",
+                python_model=str(MODEL_CODE),
+                artifacts={"run": str(candidate.run), "level": str(candidate.level)},
+                code_paths=[str(PROJECT / "fer_core")],
+                signature=SIGNATURE,
+                pip_requirements=[_pinned(name) for name in REQUIREMENTS],
+            )
+        with contextlib.suppress(MlflowException):  # it exists
+            self._client.create_registered_model(self.model_name)
+        tags = {**candidate.tags, "digest": candidate.digest, "model_uri": logged.model_uri}
+        version = self._client.create_model_version(
+            self.model_name, logged.model_uri, run.info.run_id, tags=tags, model_id=logged.model_id
+        )
+        return int(version.version)
+
+    def version_of(self, alias: str) -> int | None:
+        """The version an alias points at, or None."""
+        with contextlib.suppress(MlflowException):
+            return int(self._client.get_model_version_by_alias(self.model_name, alias).version)
+        return None
+
+    def tags_of(self, version: int) -> dict[str, str]:
+        """The tags of a version.
+
+        Raises:
+            InputError: there is no such version.
+        """
+        try:
+            return self._client.get_model_version(self.model_name, str(version)).tags
+        except MlflowException as error:
+            raise InputError(f"model {self.model_name} has no version {version}: {error.message}") from error
+
+    def set_tag(self, version: int, name: str, value: str) -> None:
+        """Tag a version."""
+        self._client.set_model_version_tag(self.model_name, str(version), name, value)
+
+    def set_alias(self, alias: str, version: int) -> None:
+        """Point an alias at a version."""
+        self._client.set_registered_model_alias(self.model_name, alias, str(version))
+
+    def drop_alias(self, alias: str) -> None:
+        """Remove an alias, if it is set."""
+        with contextlib.suppress(MlflowException):
+            self._client.delete_registered_model_alias(self.model_name, alias)
+
+    def artifact(self, version: int, name: str) -> Path:
+        """A local copy of an artifact of the run that made a version."""
+        run_id = self._client.get_model_version(self.model_name, str(version)).run_id
+        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name))
+
+    def model_folder(self, version: int) -> Path:
+        """A local copy of a version's model."""
+        return Path(mlflow.artifacts.download_artifacts(f"models:/{self.model_name}/{version}"))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Alone among the processes of this home: reading the champion and moving its alias are one step."""
+        with (self._home / "mlflow" / f"{self.model_name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found is not None:
+            return found.experiment_id
+        here = (self._home / "mlflow" / "artifacts").as_uri() if self.uri.startswith("sqlite:") else None
+        return self._client.create_experiment(EXPERIMENT, artifact_location=here)
+
+    def _log(self, run_id: str, candidate: Candidate) -> None:
+        now = int(time.time() * 1000)
+        final = [Metric(name, value, now, 0) for name, value in candidate.metrics.items()]
+        course = [
+            Metric(f"train_{name}", value, now, int(row["epoch"]))
+            for row in candidate.history
+            for name, value in row.items()
+            if name not in ("epoch", "step", "steps")
+        ]
+        params = [Param(name, value) for name, value in candidate.params.items()]
+        tags = [RunTag(name, value) for name, value in candidate.tags.items()]
+        for start in range(0, len(final + course), 1000):
+            self._client.log_batch(run_id, metrics=(final + course)[start : start + 1000])
+        self._client.log_batch(run_id, params=params, tags=tags)
+        source = resolve_dataset_source(candidate.data_source)
+        faces = mlflow.data.meta_dataset.MetaDataset(source, name="faces", digest=candidate.data_digest)
+        mlflow.log_input(faces, context="training")
+        for artifact in candidate.artifacts:
+            if artifact.is_dir():
+                self._client.log_artifacts(run_id, str(artifact), artifact.name)
+            else:
+                self._client.log_artifact(run_id, str(artifact))
+
+
+def _pinned(distribution: str) -> str:
+    return f"{distribution}=={importlib.metadata.version(distribution)}"
+
+
+if __name__ == "__main__":
+    make_store(Path(sys.argv[1]))

@@ -1,0 +1,106 @@
+"""The Prefect server of a run that was given none: beside this process, on loopback, gone with it.
+
+Prefect would start one by itself, but then it outlives a killed run, and starting it first lets it come up while this
+process imports what the flow needs.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from fer_core.errors import InputError
+
+START_UP_SECONDS = 180
+PR_SET_PDEATHSIG = 1
+
+
+class EmbeddedServer:
+    """A Prefect API on a free loopback port, with its SQLite file in `home`/prefect."""
+
+    def __init__(self, home: Path) -> None:
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}/api"
+        self._log = home / "prefect" / "server.log"
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+                + ["--host", "127.0.0.1", "--port", str(self.port), "--log-level", "error", "--lifespan", "on"],
+                env={**os.environ, "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_die_with_parent,
+            )
+
+    def wait(self) -> None:
+        """Return when it answers.
+
+        Raises:
+            InputError: it ended or did not answer in time; the message names its log.
+        """
+        deadline = time.monotonic() + START_UP_SECONDS
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
+                urllib.request.urlopen(f"{self.url}/health", timeout=5).close()
+                return
+            time.sleep(0.05)
+        self.stop()
+        raise InputError(f"the embedded Prefect server did not start; see {self._log}, or set PREFECT_API_URL")
+
+    def stop(self) -> None:
+        """End it; its records stay in the home."""
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextlib.contextmanager
+def prefect_server(home: Path, given: str | None) -> Iterator[EmbeddedServer | None]:
+    """The team's server where `given` is set; else an embedded one that is starting (call `wait` before a flow)."""
+    if given:
+        yield None
+        return
+    server = EmbeddedServer(home)
+    os.environ["PREFECT_API_URL"] = server.url
+    try:
+        yield server
+    finally:
+        _send_what_is_queued()
+        server.stop()
+
+
+def _send_what_is_queued() -> None:
+    """Logs and events go out in the background; those still queued when the server stops would be retried for a minute."""
+    if "prefect.main" not in sys.modules:
+        return
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+
+    for worker in (APILogWorker, EventsWorker):
+        worker.drain_all(timeout=10)
+
+
+def _die_with_parent() -> None:
+    """In the child: be ended by the kernel when the parent is, however it ends. Ctrl-C is for the parent alone."""
+    os.setpgrp()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

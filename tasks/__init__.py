@@ -1,0 +1,1 @@
+"""Prefect tasks: each reads, makes one call into fer_core or infra, and writes."""

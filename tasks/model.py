@@ -1,0 +1,144 @@
+"""Face crops -> run -> sub-classes: training by Ray Train, and the levels of Algorithm 2."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from fer_core import backbones, levels, methods, runs
+from fer_core.code_digest import code_digest
+from fer_core.config import SubdivideOptions, TrainOptions
+from fer_core.directories import Directory, file_sha256
+from fer_core.errors import InputError
+from fer_core.folds import Part
+from fer_core.precision import trains_in_bfloat16
+from fer_core.reading import read_faces
+from fer_core.training import TrainingPlan
+from infra.progress import Ticker, logger
+from infra.ray_engine import train_with_ray
+from infra.settings import Settings
+from tasks.made import Made, make, remove
+
+LEFTOVERS = ("checkpoint.pt", "progress.jsonl", "ray")
+"""What a run needs while it trains, and not after."""
+
+
+@task(cache_policy=NO_CACHE)
+def train_run(
+    options: TrainOptions, faces: Made, part: Part, *, start: Made | None = None, labels: Made | None = None
+) -> Made:
+    """Train one network.
+
+    Args:
+        part: who is tested on.
+        start, labels: the run to go on from and the level whose groups are the labels; None at the first level.
+    """
+    plan = _plan(options, faces, part, start, labels)
+    directory = Directory(
+        options.home / "runs",
+        f"{options.dataset}-{options.method}",
+        kind="run",
+        config=_config(options, plan),
+        inputs=_inputs(options, faces, start, labels),
+        code=code_digest(
+            "fer_core.training",
+            "fer_core.runs",
+            methods.REGISTRY[options.method].__module__,
+            backbones.REGISTRY[options.backbone].__module__,
+        ),
+    )
+    stage = "train" if part.fold is None else f"train {part.fold + 1}/{part.folds}"
+
+    def build() -> tuple[Iterable[str], dict[str, Any]]:
+        address = Settings().ray_address  # type: ignore[call-arg]
+        if (directory.path / "checkpoint.pt").exists():
+            logger.info("%-9s goes on from its last checkpoint", stage)
+        train_with_ray(plan, directory.path, options.workers, address, lambda row: _show(stage, plan, row))
+        for name in LEFTOVERS:
+            remove(directory.path / name)
+        return runs.FILES, {"final": runs.read_description(directory.path).history[-1]}
+
+    return make(stage, directory, build)
+
+
+@task(cache_policy=NO_CACHE)
+def write_level(options: SubdivideOptions, faces: Made, run: Made, number: int, part: Part) -> Made:
+    """Embed the training rows, fit `number` components to each class, keep labels, mixtures and embeddings."""
+    directory = Directory(
+        options.home / "subdivisions",
+        f"{options.dataset}-{options.method}-level-{number}",
+        kind="subdivision",
+        config={"components": number, "seed": options.seed, "part": list(part)},
+        inputs={"faces": faces.content, "run": run.content},
+        code=code_digest("fer_core.levels"),
+    )
+
+    def build() -> tuple[Iterable[str], dict[str, Any]]:
+        table = read_faces(faces.path, part, options.seed)
+        ticker = Ticker("embed", len(table.rows_of("train", upright=True)), "faces")
+        mixtures = levels.make_level(directory.path, run.path, table, number, options.seed, ticker)
+        sizes = {table.classes[index]: count for index, count in mixtures.num_components_of.items()}
+        summary = {"log_likelihood": mixtures.log_likelihood, "converged": mixtures.converged, "components": sizes}
+        return levels.FILES, summary
+
+    made = make("subdivide", directory, build)
+    logger.info("%-9s level %d: components %s", made.stage, number, made.summary["components"])
+    return made
+
+
+def _plan(options: TrainOptions, faces: Made, part: Part, start: Made | None, labels: Made | None) -> TrainingPlan:
+    return TrainingPlan(
+        faces=faces.path.absolute(),
+        part=part,
+        method=options.method,
+        method_options=options.method_options.model_dump(mode="json"),
+        recipe=_recipe(options, start),
+        backbone=options.backbone,
+        patch=options.patch_size,
+        face_size=options.crop_size,
+        bfloat16=trains_in_bfloat16(options.precision),
+        seed=options.seed,
+        checkpoint_steps=options.checkpoint_steps,
+        weights=None if options.weights is None else options.weights.absolute(),
+        start=None if start is None else start.path.absolute() / runs.NETWORK,
+        sub_labels=None if labels is None else labels.path.absolute(),
+    )
+
+
+def _recipe(options: TrainOptions, start: Made | None) -> methods.Recipe:
+    level_epochs = getattr(options, "level_epochs", None)
+    return options.recipe if start is None or level_epochs is None else options.recipe.replaced(epochs=level_epochs)
+
+
+def _config(options: TrainOptions, plan: TrainingPlan) -> dict[str, Any]:
+    """What the run's numbers depend on, beside its inputs; paths and the checkpoint interval are not among it."""
+    names = ("method", "method_options", "backbone", "patch", "face_size", "bfloat16", "seed")
+    values = {name: getattr(plan, name) for name in names}
+    return {**values, "part": list(plan.part), "recipe": vars(plan.recipe), "workers": options.workers}
+
+
+def _inputs(options: TrainOptions, faces: Made, start: Made | None, labels: Made | None) -> dict[str, str]:
+    given = {"faces": faces, "start": start, "labels": labels}
+    inputs = {name: made.content for name, made in given.items() if made is not None}
+    if options.weights is None:
+        return inputs
+    if not options.weights.is_file():
+        raise InputError(f"--weights {options.weights} does not exist or is not a file")
+    return {**inputs, "weights": file_sha256(Path(options.weights))}
+
+
+def _show(stage: str, plan: TrainingPlan, row: dict[str, float]) -> None:
+    logger.info(
+        "%-9s epoch %d/%d  step %d/%d  loss %.4f  accuracy %.3f  %.0f images/s  %.0f s left",
+        stage,
+        row["epoch"],
+        plan.recipe.epochs,
+        row["step"],
+        row["steps"],
+        row["loss"],
+        row["accuracy"],
+        row["images_per_second"],
+        (row["steps"] - row["step"]) * plan.recipe.batch_size / row["images_per_second"],
+    )

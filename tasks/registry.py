@@ -1,0 +1,176 @@
+"""Evaluation -> registered version -> gate -> alias."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from fer_core import gate, runs
+from fer_core.config import RetrainOptions
+from fer_core.directories import digest_of, read_tables
+from fer_core.errors import InputError
+from fer_core.predictor import Predictor
+from infra.mlflow_engine import CHALLENGER, CHAMPION, PREVIOUS, Candidate, Registry
+from infra.progress import logger
+from infra.settings import Settings
+from tasks.evaluation import FIGURES, METRICS, PREDICTIONS, REPORT
+from tasks.made import Made
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What the gate did."""
+
+    model_version: int
+    champion: int | None
+    verdict: str
+    reason: str
+
+
+def open_registry(home: Path, model_name: str) -> Registry:
+    """The registry that the environment names, else the home's own."""
+    return Registry(home, Settings().mlflow_tracking_uri, model_name)  # type: ignore[call-arg]
+
+
+@task(cache_policy=NO_CACHE)
+def register_model(
+    options: RetrainOptions, faces: Made, run: Made, level: Made, evaluation: Made, folds: dict[str, float]
+) -> int:
+    """Log the run to MLflow and register its model; the version of an evaluation that was registered before."""
+    predictions = pq.read_table(evaluation.path / PREDICTIONS, columns=["sample_id", "truth"])
+    config = options.model_dump(mode="json", exclude={"home", "json_", "verbose", "dry_run"})
+    tags = {
+        "title": f"{options.method} on {options.dataset}",
+        "data_digest": faces.content,
+        "faces": str(faces.path.absolute()),
+        "config": json.dumps(config, sort_keys=True),
+        "git_commit": git_commit(),
+        "test_rows": gate.test_rows_digest(*(np.array(predictions[name].to_pylist()) for name in ("sample_id", "truth"))),
+        "run": run.path.name,
+        "level": level.path.name,
+        "evaluation": evaluation.path.name,
+    }
+    candidate = Candidate(
+        digest=digest_of([evaluation.content, folds]),
+        params={name: str(value) for name, value in {**config, **vars(options.recipe)}.items()},
+        metrics={**evaluation.summary, **{f"cv_{name}": value for name, value in folds.items()}},
+        tags=tags,
+        history=runs.read_description(run.path).history,
+        data_digest=faces.content,
+        data_source=str(faces.path.absolute()),
+        artifacts=[evaluation.path / name for name in (REPORT, METRICS, PREDICTIONS, FIGURES)],
+        run=run.path,
+        level=level.path,
+    )
+    version = open_registry(options.home, options.model_name).register(candidate)
+    logger.info("register  %s version %d", options.model_name, version)
+    return version
+
+
+@task(cache_policy=NO_CACHE)
+def promote_if_better(home: Path, model_name: str, version: int | None, dry_run: bool = False) -> Promotion:
+    """Compare a version with the champion as it is now, under a lock, and move the aliases.
+
+    A version that has been decided on against the same champion keeps its verdict.
+
+    Args:
+        version: None takes the challenger.
+
+    Raises:
+        InputError: there is no such version, or no challenger.
+    """
+    registry = open_registry(home, model_name)
+    with registry.locked():
+        version = version or registry.version_of(CHALLENGER)
+        if version is None:
+            raise InputError(f"model {model_name} has no challenger; run retrain, or name one with --version")
+        champion = registry.version_of(CHAMPION)
+        tags = registry.tags_of(version)
+        if champion == version or tags.get("compared_with") == str(champion):
+            verdict, reason = tags["verdict"], tags["reason"]
+        else:
+            decision = _decide(registry, version, champion, tags)
+            verdict, reason = decision.verdict, decision.reason
+            if not dry_run:
+                _apply(registry, version, champion, decision)
+        after = registry.version_of(CHAMPION)
+    logger.info("gate      %s: %s", verdict, reason)
+    create_markdown_artifact(
+        key="gate", markdown=f"# {model_name} version {version}: {verdict}\n\n{reason}\n\nChampion: {after}"
+    )
+    return Promotion(version, after, verdict, reason)
+
+
+def _decide(registry: Registry, version: int, champion: int | None, tags: dict[str, str]) -> gate.Decision:
+    own = _predictions(registry, version)
+    truth, subject = own["truth"], own["subject"]
+    correct = own["expression"] == truth
+    if champion is None:
+        return gate.decide(correct, None, truth, subject)
+    if registry.tags_of(champion)["test_rows"] == tags["test_rows"]:
+        rival = _predictions(registry, champion)
+        expression_of = dict(zip(rival["sample_id"].tolist(), rival["expression"].tolist(), strict=True))
+        rival_expression = np.array([expression_of[name] for name in own["sample_id"].tolist()])
+    else:
+        logger.info("gate      the champion was tested on other rows: it is run on this version's")
+        rival_expression = _predict(registry.model_folder(champion), Path(tags["faces"]), own["sample_id"])
+    return gate.decide(correct, rival_expression == truth, truth, subject)
+
+
+def _predictions(registry: Registry, version: int) -> dict[str, np.ndarray]:
+    table = pq.read_table(registry.artifact(version, PREDICTIONS))
+    return {name: np.array(table[name].to_pylist()) for name in ("sample_id", "subject", "truth", "expression")}
+
+
+def _predict(model: Path, faces: Path, sample_id: np.ndarray) -> np.ndarray:
+    """What a registered model says of the upright crops of some samples."""
+    predictor = Predictor(*(next((model / "artifacts").glob(f"*{name}*")) for name in ("-run", "-level")))
+    table = read_tables(faces, "part-", ["sample_id", "rotation", "image"])
+    image_of = {
+        name: image
+        for name, rotation, image in zip(*(column.to_pylist() for column in table.columns), strict=True)
+        if rotation == 0
+    }
+    made = predictor.predict_pictures([image_of[name] for name in sample_id.tolist()])
+    return np.array(predictor.classes)[made.expression]
+
+
+def _apply(registry: Registry, version: int, champion: int | None, decision: gate.Decision) -> None:
+    """Tags first, aliases last: what is cut off in between is decided again."""
+    registry.set_tag(version, "reason", decision.reason)
+    registry.set_tag(version, "verdict", decision.verdict)
+    if decision.promote:
+        if champion is not None:
+            registry.set_alias(PREVIOUS, champion)
+        registry.set_alias(CHAMPION, version)
+        if registry.version_of(CHALLENGER) == version:
+            registry.drop_alias(CHALLENGER)
+    else:
+        registry.set_alias(CHALLENGER, version)
+        registry.set_tag(version, "compared_with", str(champion))
+
+
+def git_commit() -> str:
+    """The commit of this project's checkout, with `-dirty` where files differ; `unknown` outside a checkout."""
+    command = ["git", "-C", str(PROJECT), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() if found.returncode == 0 else "unknown"
+
+
+def describe(promotion: Promotion) -> dict[str, Any]:
+    """The gate's part of a command's JSON."""
+    return {
+        "model_version": promotion.model_version,
+        "champion": promotion.champion,
+        "verdict": promotion.verdict,
+        "reason": promotion.reason,
+    }
