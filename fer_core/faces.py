@@ -70,9 +70,7 @@ def encode(image: np.ndarray) -> bytes:
     return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
 
 
-def write_face_shard(
-    catalog: Path, shard: str, folder: Path, face_size: int, rotations: tuple[float, ...]
-) -> int:
+def write_face_shard(catalog: Path, shard: str, folder: Path, face_size: int, rotations: tuple[float, ...]) -> int:
     """Crop one shard of a catalog into one of faces, unless a run that was cut off has; the number of its pictures."""
     table = read_shard(catalog, shard)
     if not (folder / shard).exists():

@@ -39,7 +39,9 @@ def test_rows_digest(sample_id: np.ndarray, truth: np.ndarray) -> str:
     return digest_of(sorted(zip(sample_id.tolist(), truth.tolist(), strict=True)))
 
 
-def decide(correct_N: np.ndarray, champion_N: np.ndarray | None, truth_N: np.ndarray, subject_N: np.ndarray) -> Decision:
+def decide(
+    correct_N: np.ndarray, champion_N: np.ndarray | None, truth_N: np.ndarray, subject_N: np.ndarray
+) -> Decision:
     """Compare by a paired bootstrap that resamples subjects.
 
     Args:

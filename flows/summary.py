@@ -84,7 +84,11 @@ class Summary:
 
 def table(values: dict[str, Any]) -> str:
     """The last table a person sees."""
-    rows = [(name, str(values[name])) for name in ("rows", "face_rows", "subjects", "classes", "set_aside") if name in values]
+    rows = [
+        (name, str(values[name]))
+        for name in ("rows", "face_rows", "subjects", "classes", "set_aside")
+        if name in values
+    ]
     metrics = values.get("metrics") or {}
     rows += [(name, _with_deviation(name, metrics)) for name in metrics if not name.endswith("_std")]
     shown = ("verdict", "reason", "model_version", "champion", "directory", "run", "report")

@@ -19,6 +19,8 @@ from pathlib import Path
 
 from fer_core.errors import InputError
 
+UVICORN = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+UVICORN += ["--host", "127.0.0.1", "--log-level", "error", "--lifespan", "on"]
 START_UP_SECONDS = 180
 PR_SET_PDEATHSIG = 1
 
@@ -33,8 +35,7 @@ class EmbeddedServer:
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
-                + ["--host", "127.0.0.1", "--port", str(self.port), "--log-level", "error", "--lifespan", "on"],
+                [*UVICORN, "--port", str(self.port)],
                 env={**os.environ, "PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -83,7 +84,7 @@ def prefect_server(home: Path, given: str | None) -> Iterator[EmbeddedServer | N
 
 
 def _send_what_is_queued() -> None:
-    """Logs and events go out in the background; those still queued when the server stops would be retried for a minute."""
+    """Logs and events go out in the background; left queued, they are retried for a minute after the server is gone."""
     if "prefect.main" not in sys.modules:
         return
     from prefect.events.worker import EventsWorker

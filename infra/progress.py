@@ -46,6 +46,4 @@ class Ticker:
         self._shown = now
         rate = done / max(now - self._start, 1e-9)
         left = (self.total - done) / rate if rate else 0.0
-        logger.info(
-            "%-9s %d / %d %s, %.0f/s, %.0f s left", self.stage, done, self.total, self.unit, rate, left
-        )
+        logger.info("%-9s %d / %d %s, %.0f/s, %.0f s left", self.stage, done, self.total, self.unit, rate, left)

@@ -92,7 +92,9 @@ def write_faces(options: PrepareOptions, catalog: Made) -> Made:
 
 def _map(stage: str, function: Any, partitions: list[tuple[Any, ...]], total: int) -> None:
     address = Settings().dask_scheduler_address  # type: ignore[call-arg]
-    map_partitions(address, function, [_absolute(partition) for partition in partitions], Ticker(stage, total, "pictures"))
+    map_partitions(
+        address, function, [_absolute(partition) for partition in partitions], Ticker(stage, total, "pictures")
+    )
 
 
 def _absolute(partition: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -54,7 +54,9 @@ def register_model(
         "faces": str(faces.path.absolute()),
         "config": json.dumps(config, sort_keys=True),
         "git_commit": git_commit(),
-        "test_rows": gate.test_rows_digest(*(np.array(predictions[name].to_pylist()) for name in ("sample_id", "truth"))),
+        "test_rows": gate.test_rows_digest(
+            *(np.array(predictions[name].to_pylist()) for name in ("sample_id", "truth"))
+        ),
         "run": run.path.name,
         "level": level.path.name,
         "evaluation": evaluation.path.name,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from fer_core.vocabulary import EXPRESSIONS
 
@@ -26,7 +27,8 @@ def style_of(classes: Sequence[str]) -> list[tuple[str, str]]:
 
 def new_figure(width: float, height: float, num_axes: int = 1) -> tuple[Figure, list[Axes]]:
     """White figure of width x height inches with `num_axes` plots side by side."""
-    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
     return figure, list(figure.subplots(1, num_axes, squeeze=False)[0])
 

@@ -25,9 +25,8 @@ def confusion_matrix(confusion: np.ndarray, classes: Sequence[str]) -> bytes:
     axes.grid(visible=False)
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(num_classes), classes, rotation=40, ha="right", rotation_mode="anchor", color=INK)
-    axes.set_yticks(
-        range(num_classes), [f"{name} ({n})" for name, n in zip(classes, total[:, 0], strict=True)], color=INK
-    )
+    row_names = [f"{name} ({count})" for name, count in zip(classes, total[:, 0], strict=True)]
+    axes.set_yticks(range(num_classes), row_names, color=INK)
     axes.set_xticks(np.arange(num_classes - 1) + 0.5, minor=True)
     axes.set_yticks(np.arange(num_classes - 1) + 0.5, minor=True)
     axes.grid(which="minor", color="white", linewidth=2)

@@ -27,7 +27,7 @@ def retrieval_curves(recall: Mapping[int, float], acc: Mapping[int, float]) -> b
 
 
 def f1_over_k(f1: Mapping[int, float]) -> bytes:
-    """PNG of kNN's macro F1 (share) over K; K = 11, fixed beforehand, is marked. Raises ValueError where there is no K."""
+    """PNG of kNN's macro F1 (share) over K; K = 11, fixed beforehand, is marked. Raises ValueError without a K."""
     if not f1:
         raise ValueError("F1 over K has no value to draw.")
     figure, (axes,) = new_figure(6.4, 3.6)
@@ -57,10 +57,8 @@ def training_curves(rows: Sequence[Mapping[str, float]]) -> bytes:
         reported = [row for row in rows if name in row]
         x, y = (np.array([row[key] for row in reported], dtype=np.float64) for key in (x_name, name))
         dress(axes, f"Training {name}", x_name, name)
-        many = len(y) > _MANY_ROWS
-        axes.plot(
-            x, y, color=colour, linewidth=1.6, alpha=0.25 if many else 1, marker="o" if len(y) <= 20 else "", ms=4
-        )
+        many, marker = len(y) > _MANY_ROWS, "o" if len(y) <= 20 else ""
+        axes.plot(x, y, color=colour, linewidth=1.6, alpha=0.25 if many else 1, marker=marker, markersize=4)
         if many:
             axes.plot(x, _running_mean(y, len(y) // 50), color=colour, linewidth=1.8)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))

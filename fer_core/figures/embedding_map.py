@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.lines import Line2D
 from sklearn.manifold import TSNE
 
 from fer_core.figures.canvas import INK, dress, new_figure, png, style_of
@@ -28,14 +29,14 @@ def tsne(embedding: np.ndarray, label: np.ndarray, classes: Sequence[str], seed:
     dress(axes, f"t-SNE of {len(chosen)} embeddings", "", "")
     axes.set(xticks=[], yticks=[])
     size = float(np.clip(9000 / len(chosen), 10, 45))
+    handles = []
     for index, (colour, marker) in enumerate(style_of(classes)):
-        of_class = label == index
-        if of_class.any():
-            axes.scatter(
-                *place[of_class].T, s=size, color=colour, marker=marker, alpha=0.75, linewidths=0.3,
-                edgecolors="white", label=f"{classes[index]} ({of_class.sum()})",
-            )  # fmt: skip
-    figure.legend(loc="outside right upper", frameon=False, fontsize=9, labelcolor=INK, markerscale=28 / size + 0.4)
+        x, y = place[label == index].T
+        if x.size:
+            axes.scatter(x, y, s=size, color=colour, marker=marker, alpha=0.75, linewidths=0.3, edgecolors="white")
+            name = f"{classes[index]} ({x.size})"
+            handles.append(Line2D([], [], color=colour, marker=marker, linestyle="", markersize=7, label=name))
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=9, labelcolor=INK)
     return png(figure)
 
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from sklearn.metrics import f1_score, recall_score
 
 from fer_core.embedding_table import Embedded
 from fer_core.evaluation import Interval, acc_at_k, kmeans_labels, knn_predict, measure, nmi, pair_f1, recall_at_k
+from fer_core.evaluation.bootstrap import SubjectBootstrap
 
 CLASSES = ("neutral", "happiness", "surprise", "sadness")
 
@@ -62,6 +64,21 @@ def test_the_names_and_the_intervals(test_part, gallery):
     assert found.metrics["accuracy"].low < found.metrics["accuracy"].high
     assert (found.num_subjects, found.resampled_by) == (15, "subject")
     assert found.metrics == measure(test_part, gallery, CLASSES, seed=0, resamples=200).metrics
+
+
+def test_the_cluster_f1_of_a_resample_does_not_pair_an_image_with_its_copy(gallery):
+    test = table("t", 12, 3, spread=4.0)
+    found = measure(test, gallery, CLASSES, seed=7, resamples=30).metrics["cluster_f1"]
+    cluster = kmeans_labels(test.embedding, 3, seed=7)
+    draws = []
+    for times in np.concatenate(list(SubjectBootstrap(test.subject, 7, 30)._weights())):
+        image = np.repeat(np.searchsorted(np.unique(test.subject), test.subject).argsort(), times)
+        pairs = [(i, j) for i, j in combinations(image, 2) if i != j]
+        in_class = [test.label[i] == test.label[j] for i, j in pairs]
+        in_cluster = [cluster[i] == cluster[j] for i, j in pairs]
+        draws.append(2 * np.sum(np.logical_and(in_class, in_cluster)) / (sum(in_class) + sum(in_cluster)))
+    low, high = np.quantile(draws, (0.025, 0.975))
+    assert (found.low, found.high) == pytest.approx((min(low, found.value), max(high, found.value)))
 
 
 def test_probabilities_decide_where_there_are_any(test_part, gallery):
