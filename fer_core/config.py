@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, create_model, model_validator
 
 from fer_core import backbones, datasets, methods
+from fer_core.datasets.base import require_folder
 from fer_core.faces import ROTATIONS
 from fer_core.folds import Part
 from fer_core.methods import Method, Recipe
@@ -24,15 +25,20 @@ def _one_of(registry: dict[str, Any]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _fields(options: dict[str, Any]) -> dict[str, Any]:
+    """A field for each registry entry's own options, with their defaults."""
+    return {name: (kind, kind()) for name, kind in options.items()}
+
+
 DatasetOptions: Any = create_model(
     "DatasetOptions",
     __base__=Frozen,
-    **{name: (adapter.options, adapter.options()) for name, adapter in datasets.REGISTRY.items() if adapter.options},
+    **_fields({name: adapter.options for name, adapter in datasets.REGISTRY.items() if adapter.options}),
 )
 MethodOptions: Any = create_model(
     "MethodOptions",
     __base__=Frozen,
-    **{name: (method.Options, method.Options()) for name, method in methods.REGISTRY.items()},
+    **_fields({name: method.Options for name, method in methods.REGISTRY.items()}),
 )
 
 
@@ -45,7 +51,7 @@ class HomeOptions(Frozen):
     verbose: bool = Field(False, description="show the engines' own logs and tracebacks")
 
 
-class IngestOptions(HomeOptions, DatasetOptions):  # type: ignore[valid-type,misc]
+class IngestOptions(HomeOptions, DatasetOptions):
     """Source folder -> catalog."""
 
     dataset: Annotated[str, _one_of(datasets.REGISTRY)] = Field(
@@ -59,6 +65,8 @@ class IngestOptions(HomeOptions, DatasetOptions):  # type: ignore[valid-type,mis
     def _source_is_given(self) -> Self:
         if self.adapter.needs_source and self.source is None:
             raise ValueError(f"--source is missing: {self.dataset} expects {self.adapter.layout}")
+        if self.adapter.needs_source and self.source is not None:
+            require_folder(self.source, self.dataset, self.adapter.layout)
         return self
 
     @property
@@ -94,7 +102,7 @@ class PrepareOptions(IngestOptions):
         return self.face_size or self.adapter.face_size
 
 
-class TrainOptions(PrepareOptions, MethodOptions):  # type: ignore[valid-type,misc]
+class TrainOptions(PrepareOptions, MethodOptions):
     """Face crops -> run."""
 
     method: Annotated[str, _one_of(methods.REGISTRY)] = Field(

@@ -49,7 +49,11 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a small file atomically."""
-    write_atomically(path, lambda temporary: temporary.write_bytes(data) and None)
+    write_atomically(path, lambda temporary: _put(temporary, data))
+
+
+def _put(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -35,6 +35,6 @@ def embed(network: Network, patches_BHWC: np.ndarray) -> tuple[np.ndarray, np.nd
     """Embeddings (B, D) and logits (B, C) or None of uint8 patches, by a network in eval mode."""
     assert not network.training, "batch norm would mix the samples of a batch"
     device = network.mean.device
-    outputs = network(torch.from_numpy(np.ascontiguousarray(patches_BHWC)).to(device))  # type: ignore[arg-type]
+    outputs = network(torch.from_numpy(np.ascontiguousarray(patches_BHWC)).to(device))
     logits = None if outputs.logits_BC is None else outputs.logits_BC.float().cpu().numpy()
     return outputs.embedding_BD.float().cpu().numpy(), logits

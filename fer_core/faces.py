@@ -71,11 +71,12 @@ def encode(image: np.ndarray) -> bytes:
 
 
 def write_face_shard(catalog: Path, shard: str, folder: Path, face_size: int, rotations: tuple[float, ...]) -> int:
-    """Crop one shard of a catalog into one of faces, unless a run that was cut off has; the number of its pictures."""
+    """Crop one shard of a catalog into one of faces, unless it stands already; the number of its pictures."""
     table = read_shard(catalog, shard)
-    if not (folder / shard).exists():
+    aside = shard.replace("part-", "aside-")
+    if not ((folder / shard).exists() and (folder / aside).exists()):
         faces, rejected = face_partition(table, face_size, rotations)
-        write_table(folder / shard.replace("part-", "aside-"), set_aside_table(rejected))
+        write_table(folder / aside, set_aside_table(rejected))
         write_table(folder / shard, faces)
     return len(table)
 

@@ -70,10 +70,7 @@ def roles(
         tested = None
     else:
         tested = hold_out(groups)
-    if tested is None:
-        made = list(splits)
-    else:
-        made = ["test" if test else "train" for test in tested]
+    made = list(splits) if tested is None else ["test" if test else "train" for test in tested]
     for role in ("train", "test"):
         if role not in made:
             raise InputError(f"no row is left to {role} on: {len(set(groups))} subjects are too few to be divided")

@@ -64,7 +64,7 @@ def decide(
         verdict = "same" if np.array_equal(rival_N, correct_N) else "within noise"
     num_subjects = len(np.unique(subject_N))
     reason = (
-        f"accuracy {correct_N.mean():.3f} against {rival_N.mean():.3f} of {rival} on the same {len(truth_N)} test rows: "
+        f"accuracy {correct_N.mean():.3f} against {rival_N.mean():.3f} of {rival} on the same {len(truth_N)} rows: "
         f"difference {difference.value:+.3f}, 95 % interval {difference.low:+.3f} to {difference.high:+.3f} "
         f"over {num_subjects} subjects"
     )

@@ -4,6 +4,8 @@ Every worker computes the same loss of the same gathered batch, so each already 
 the backward pass only cuts them out. It is scaled by the number of workers because DistributedDataParallel averages.
 """
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -11,7 +13,7 @@ from torch import Tensor
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, own_BD: Tensor, counts: list[int]) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, own_BD: Tensor, counts: list[int]) -> Tensor:
         ctx.counts = counts
         padded = own_BD.new_zeros(max(counts), *own_BD.shape[1:])
         padded[: len(own_BD)] = own_BD
@@ -20,7 +22,7 @@ class _Gather(torch.autograd.Function):
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         before = sum(ctx.counts[: dist.get_rank()])
         own = gradient[before : before + ctx.counts[dist.get_rank()]]
         return own * len(ctx.counts), None

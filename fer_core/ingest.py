@@ -45,7 +45,7 @@ def source_fingerprint(source: Path | None) -> str:
 
 
 def limit_per_class(rows: list[dict[str, Any]], most: int | None) -> list[dict[str, Any]]:
-    """At most `most` rows of each (split, expression), chosen by the hash of the path so that the choice is unbiased."""
+    """At most `most` rows of each (split, expression), chosen by a hash of the path: the choice is unbiased."""
     if most is None:
         return rows
     taken: dict[tuple[str | None, str | None], int] = {}
@@ -93,14 +93,11 @@ def write_scan_rejects(folder: Path, rejected: Iterable[Rejected]) -> None:
 def write_catalog_shard(
     folder: Path, number: int, dataset: str, source: Path | None, rows: list[dict[str, Any]]
 ) -> int:
-    """Write one partition's rows and rejects, unless a run that was cut off has done so; the number of its records.
-
-    The rejects are written first: where the rows' file stands, both are whole.
-    """
-    if not (folder / f"part-{number:05d}.parquet").exists():
-        taken, aside = catalog_partition(dataset, source, rows)
-        write_table(folder / f"aside-{number:05d}.parquet", aside)
-        write_table(folder / f"part-{number:05d}.parquet", taken)
+    """Write one partition's rows and rejects, unless both stand already; the number of its records."""
+    files = folder / f"part-{number:05d}.parquet", folder / f"aside-{number:05d}.parquet"
+    if not all(file.exists() for file in files):
+        for file, table in zip(files, catalog_partition(dataset, source, rows), strict=True):
+            write_table(file, table)
     return len(rows)
 
 
@@ -125,16 +122,20 @@ def summary_of(folder: Path) -> dict[str, Any]:
 
 def catalog_partition(dataset: str, source: Path | None, rows: list[dict[str, Any]]) -> tuple[pa.Table, pa.Table]:
     """Read every picture of a partition: (rows with the picture in them, records set aside)."""
-    taken, aside = [], []
-    for row in rows:
-        made = _read_row(dataset, source, row)
-        (aside if isinstance(made, Rejected) else taken).append(made)
+    made = [_read_row(dataset, source, row) for row in rows]
+    taken = [record for record in made if isinstance(record, dict)]
+    aside = [record for record in made if isinstance(record, Rejected)]
     return pa.Table.from_pylist(taken, schema=SAMPLE_SCHEMA), set_aside_table(aside)
 
 
 def set_aside_table(rejected: Iterable[Any]) -> pa.Table:
-    """Rejected records as a table."""
-    return pa.Table.from_pylist([vars(record) for record in rejected], schema=SET_ASIDE_SCHEMA)
+    """Rejected records as a table; what is no Unicode in the name of a file is escaped."""
+    rows = [{key: _unicode(text) for key, text in vars(record).items()} for record in rejected]
+    return pa.Table.from_pylist(rows, schema=SET_ASIDE_SCHEMA)
+
+
+def _unicode(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _read_row(dataset: str, source: Path | None, row: dict[str, Any]) -> dict[str, Any] | Rejected:

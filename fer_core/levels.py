@@ -79,7 +79,7 @@ def make_level(
 
 
 def read_level(folder: Path) -> Level:
-    """Read a level back, its files checked where a manifest stands beside them."""
+    """Read a finished level back, its files checked against the manifest."""
     labels, mixtures, embeddings = (read_tables(folder, name) for name in FILES)
     return Level(
         sample_id=np.array(labels["sample_id"].to_pylist()),
@@ -100,4 +100,4 @@ def _column(matrix: np.ndarray) -> pa.Array:
 
 def _matrix(column: pa.ChunkedArray) -> np.ndarray:
     flat = column.combine_chunks().flatten().to_numpy()
-    return flat.reshape(len(column), -1)
+    return flat.reshape(len(column), -1).copy()  # Arrow's memory is read-only, which torch does not take

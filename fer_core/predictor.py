@@ -7,7 +7,7 @@ import numpy as np
 
 from fer_core.embedding import embed
 from fer_core.errors import InputError
-from fer_core.evaluation.neighbours import knn_votes
+from fer_core.evaluation.neighbours import count_votes, majority, nearest
 from fer_core.faces import face_transform, warp
 from fer_core.ingest import decode, picture_problem
 from fer_core.levels import Level, read_level
@@ -67,20 +67,27 @@ class Predictor:
 
     def predicted(self, embedding_BD: np.ndarray, logits_BL: np.ndarray | None) -> Predictions:
         """Decide from what the network gives for a batch."""
-        probability = self.probability(embedding_BD, logits_BL)
-        expression = probability.argmax(axis=1)
+        probability, expression = (
+            self._by_neighbours(embedding_BD)
+            if self.decides_by == "neighbours" or logits_BL is None
+            else self._by_classifier(logits_BL)
+        )
         return Predictions(expression, probability, embedding_BD, self.group(embedding_BD, expression))
 
-    def probability(self, embedding_BD: np.ndarray, logits_BL: np.ndarray | None) -> np.ndarray:
-        """Of each class, float32 (B, C): the classifier's, sub-classes summed, or the share of the 11 neighbours."""
-        num_classes = len(self.classes)
-        if self.decides_by == "neighbours" or logits_BL is None:
-            votes = knn_votes(embedding_BD, self.level.embedding_ND, self.level.class_N, num_classes, NEIGHBOURS)
-            return votes.astype(np.float32)
+    def _by_neighbours(self, embedding_BD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The share (B, C) of the 11 neighbours, and their majority (B,), ties as in the evaluation."""
+        neighbour_BK = self.level.class_N[nearest(embedding_BD, self.level.embedding_ND, NEIGHBOURS)[0]]
+        share_BC = count_votes(neighbour_BK, len(self.classes)) / neighbour_BK.shape[1]
+        return share_BC.astype(np.float32), majority(neighbour_BK, len(self.classes))
+
+    def _by_classifier(self, logits_BL: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Softmax with the sub-classes of a class summed (B, C), and the most probable class (B,)."""
         exponent = np.exp(logits_BL - logits_BL.max(axis=1, keepdims=True))
         share = exponent / exponent.sum(axis=1, keepdims=True)
         class_of_label = np.asarray(self.description.class_of_label)
-        return np.stack([share[:, class_of_label == one].sum(axis=1) for one in range(num_classes)], axis=1)
+        own = [share[:, class_of_label == one].sum(axis=1) for one in range(len(self.classes))]
+        probability_BC = np.stack(own, axis=1)
+        return probability_BC, probability_BC.argmax(axis=1)
 
     def group(self, embedding_BD: np.ndarray, class_B: np.ndarray) -> np.ndarray:
         """The most probable component (B,) of each sample's own class."""
@@ -102,5 +109,5 @@ class Predictor:
             raise InputError(f"picture {at} cannot be read: {reason}")
         size = self.description.face_size
         points = None if landmarks is None else np.asarray(landmarks, dtype=float)[:, :2]
-        face = warp(image, face_transform(points, *image.shape[:2], size, 0.0), size)
+        face = warp(image, face_transform(points, image.shape[0], image.shape[1], size, rotation=0.0), size)
         return face if face.ndim == 3 else np.repeat(face[:, :, None], 3, axis=2)

@@ -40,10 +40,12 @@ class FaceTable:
 
     def images(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """Decode the pictures at `rows`: uint8 (B, H, W, 3), grey repeated."""
-        return np.stack([cv2.imdecode(self._bytes(int(row)), cv2.IMREAD_COLOR_RGB) for row in rows])
+        return np.stack([self._image(int(row)) for row in rows])
 
-    def _bytes(self, row: int) -> np.ndarray:
-        return np.frombuffer(self.encoded[row].as_buffer(), np.uint8)
+    def _image(self, row: int) -> np.ndarray:
+        image = cv2.imdecode(np.frombuffer(self.encoded[row].as_buffer(), np.uint8), cv2.IMREAD_COLOR_RGB)
+        assert image is not None, "shards are checked by sha256"
+        return image
 
     def rows_of(self, role: str, upright: bool) -> np.ndarray:
         """Positions of the rows of a role, int64; only those not rotated offline where `upright`."""

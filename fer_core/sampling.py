@@ -72,7 +72,7 @@ class BalancedSampler:
         size = len(self._rows[place])
         draws = np.arange(start, stop)
         walks = {walk: self._walk(place, walk) for walk in range(start // size, (stop - 1) // size + 1)}
-        return np.array([walks[draw // size][draw % size] for draw in draws], dtype=np.int64)
+        return np.array([walks[draw // size][draw % size] for draw in draws.tolist()], dtype=np.int64)
 
     @lru_cache(maxsize=4096)  # noqa: B019  one sampler lives as long as a run
     def _walk(self, place: int, walk: int) -> np.ndarray:

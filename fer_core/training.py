@@ -28,6 +28,8 @@ from fer_core.patches import Patches, draw_views
 from fer_core.reading import FaceTable, read_faces
 from fer_core.sampling import BalancedSampler
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class TrainingPlan:
@@ -67,7 +69,7 @@ class World:
 
     rank: int = 0
     size: int = 1
-    device: torch.device = torch.device("cpu")
+    device: torch.device = CPU
 
 
 class CheckpointStore(Protocol):
@@ -143,7 +145,7 @@ class _Loop:
         network = build_network(method, plan.backbone, plan.patch, len(self.known_labels), plan.seed, plan.weights)
         if plan.start is not None:
             _load_start(network, plan.start)
-        self.network = network.to(world.device, memory_format=torch.channels_last)
+        self.network = network.to(world.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.model: nn.Module = DistributedDataParallel(self.network) if world.size > 1 else self.network
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), plan.recipe.lr, weight_decay=plan.recipe.weight_decay
@@ -210,7 +212,10 @@ class _Loop:
         with torch.autocast(device.type, torch.bfloat16) if self.plan.bfloat16 else nullcontext():
             own = self.model(images.to(device, non_blocking=True))
         outputs, labels = self._gathered(own, labels.to(device, non_blocking=True))
-        terms = self.method.losses(outputs, labels, num_labels)
+        try:
+            terms = self.method.losses(outputs, labels, num_labels)
+        except ValueError as error:
+            raise InputError(f"training diverged at step {self.step + 1}: {error}; use a smaller --lr") from error
         loss = torch.stack(list(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()

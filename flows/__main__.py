@@ -4,7 +4,6 @@ import errno
 import importlib
 import json
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -63,8 +62,8 @@ def _run(arguments: list[str]) -> int:
     options = _options(command, arguments[1:])
     _check_home(options.home)
     os.environ.update(engine_environment(options.home, options.verbose))
-    values = _run_flow(command, options)
-    values.setdefault("seconds", {})["total"] = round(time.perf_counter() - started, 3)
+    values = _run_flow(command, options, started)
+    values["seconds"]["total"] = round(time.perf_counter() - started, 3)
     summary = importlib.import_module("flows.summary")
     print(summary.table(values), file=sys.stderr if options.json_ else sys.stdout)
     if options.json_:
@@ -74,7 +73,7 @@ def _run(arguments: list[str]) -> int:
 
 def _options(command: str, arguments: list[str]) -> Any:
     config, cli = importlib.import_module("fer_core.config"), importlib.import_module("flows.cli")
-    settings = Settings()  # type: ignore[call-arg]
+    settings = Settings()
     return cli.parse(command, getattr(config, COMMANDS[command]), arguments, settings.home)
 
 
@@ -91,20 +90,24 @@ def _check_home(home: Path) -> None:
         raise InputError(f"--home {home} cannot be written to: {error.strerror}; choose another folder") from None
 
 
-def _run_flow(command: str, options: Any) -> dict[str, Any]:
+def _run_flow(command: str, options: Any, started: float) -> dict[str, Any]:
     """Run a command's flow with its engines.
 
-    The Prefect server comes up, and MLflow's tables are made, while this process imports what the flow needs.
+    The Prefect server comes up while this process imports what the flow needs.
     """
     prefect_engine = importlib.import_module("infra.prefect_engine")
-    settings = Settings()  # type: ignore[call-arg]
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    settings = Settings()
     with prefect_engine.prefect_server(options.home, settings.prefect_api_url) as server:
         commands = importlib.import_module("flows.commands")
-        if server:
-            server.wait()
-        logger.info("%-9s engines are up", command)
-        return getattr(commands, command)(options)
+        exceptions = importlib.import_module("prefect.exceptions")
+        with prefect_engine.flows_of(server):
+            logger.info("%-9s engines are up", command)
+            start_up = round(time.perf_counter() - started, 3)
+            try:
+                values = getattr(commands, command)(options)
+            except exceptions.TerminationSignal:
+                raise KeyboardInterrupt from None
+    return values | {"seconds": {"start_up": start_up, **values["seconds"]}}
 
 
 if __name__ == "__main__":

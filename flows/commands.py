@@ -17,7 +17,7 @@ from flows import stages
 from flows.summary import Summary
 from tasks.data import scan_source
 from tasks.evaluation import cross_validation
-from tasks.registry import describe, promote_if_better, register_model
+from tasks.registry import promote_if_better, register_model
 
 
 @flow(name="ingest-command")
@@ -42,7 +42,7 @@ def train(options: TrainOptions) -> dict[str, Any]:
     catalog = stages.ingest(options)
     faces = stages.prepare(options, catalog)
     run = stages.train(options, faces)
-    return Summary().data(catalog, faces).model(run).values
+    return Summary().data(catalog, faces).model(run, []).values
 
 
 @flow(name="subdivide-command")
@@ -52,7 +52,7 @@ def subdivide(options: SubdivideOptions) -> dict[str, Any]:
     faces = stages.prepare(options, catalog)
     run = stages.train(options, faces)
     levels = stages.subdivide(options, faces, run)
-    return Summary().data(catalog, faces).model(*levels).values
+    return Summary().data(catalog, faces).model(run, levels).values
 
 
 @flow(name="evaluate-command")
@@ -61,12 +61,12 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     catalog = stages.ingest(options)
     faces = stages.prepare(options, catalog)
     if options.folds:
-        evaluations = stages.cross_validate(options, faces)
-        return Summary().data(catalog, faces).folds(evaluations, cross_validation(evaluations)).values
+        folds = stages.cross_validate(options, faces)
+        return Summary().data(catalog, faces).folds(folds, cross_validation(folds)).values
     run = stages.train(options, faces)
     levels = stages.subdivide(options, faces, run)
-    evaluation = stages.evaluate(options, faces, *levels[-2:])
-    return Summary().data(catalog, faces).model(*levels).evaluation(evaluation).values
+    evaluation = stages.evaluate(options, faces, levels[-1])
+    return Summary().data(catalog, faces).model(run, levels).evaluation(evaluation).values
 
 
 @flow
@@ -77,16 +77,16 @@ def retrain(options: RetrainOptions) -> dict[str, Any]:
     folds = stages.cross_validate(options, faces) if options.folds else []
     run = stages.train(options, faces)
     levels = stages.subdivide(options, faces, run)
-    evaluation = stages.evaluate(options, faces, *levels[-2:])
+    evaluation = stages.evaluate(options, faces, levels[-1])
     cross_validated = cross_validation(folds) if folds else {}
-    version = register_model(options, faces, *levels[-2:], evaluation, cross_validated)
-    promotion = promote_if_better(options.home, options.model_name, version)
-    summary = Summary().data(catalog, faces).model(*levels).evaluation(evaluation)
-    return summary.folds(folds, cross_validated, prefix="cv_").promotion(describe(promotion)).values
+    registered = register_model(options, faces, levels[-1], evaluation, cross_validated)
+    promotion = promote_if_better(options.home, options.model_name, registered.version)
+    summary = Summary().data(catalog, faces).model(run, levels).evaluation(evaluation)
+    return summary.folds(folds, cross_validated, prefix="cv_").registry(registered, promotion).values
 
 
 @flow
 def promote(options: PromoteOptions) -> dict[str, Any]:
     """Challenger -> champion, if it is better."""
     promotion = promote_if_better(options.home, options.model_name, options.version, options.dry_run)
-    return describe(promotion)
+    return Summary().promotion(promotion).values

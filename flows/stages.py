@@ -6,7 +6,7 @@ from fer_core.config import EvaluateOptions, IngestOptions, PrepareOptions, Subd
 from fer_core.folds import Part
 from tasks.data import write_catalog, write_faces
 from tasks.evaluation import write_evaluation
-from tasks.made import Made
+from tasks.made import Fold, Level, Made
 from tasks.model import train_run, write_level
 
 HOLD_OUT = Part()
@@ -32,29 +32,27 @@ def train(options: TrainOptions, faces: Made, part: Part = HOLD_OUT) -> Made:
 
 
 @flow
-def subdivide(options: SubdivideOptions, faces: Made, run: Made, part: Part = HOLD_OUT) -> list[Made]:
-    """Run -> (run, level) of each level in turn: Algorithm 2 of sgm, one iteration a level."""
-    level = write_level(options, faces, run, 1, part)
-    made = [run, level]
+def subdivide(options: SubdivideOptions, faces: Made, run: Made, part: Part = HOLD_OUT) -> list[Level]:
+    """Run -> run and groups of each level: Algorithm 2 of sgm, one iteration a level."""
+    levels = [Level(run, write_level(options, faces, run, 1, part))]
     for number in range(2, options.levels + 1):
-        run = train_run(options, faces, part, start=run, labels=level)
-        level = write_level(options, faces, run, number, part)
-        made += [run, level]
-    return made
+        run = train_run(options, faces, part, before=levels[-1])
+        levels.append(Level(run, write_level(options, faces, run, number, part)))
+    return levels
 
 
 @flow
-def evaluate(options: EvaluateOptions, faces: Made, run: Made, level: Made, part: Part = HOLD_OUT) -> Made:
-    """Run and level -> metrics, figures, report."""
-    return write_evaluation(options, faces, run, level, part)
+def evaluate(options: EvaluateOptions, faces: Made, level: Level, part: Part = HOLD_OUT) -> Made:
+    """Level -> metrics, figures, report."""
+    return write_evaluation(options, faces, level, part)
 
 
 @flow
-def cross_validate(options: EvaluateOptions, faces: Made) -> list[Made]:
-    """Face crops -> the evaluations of all folds."""
-    evaluations = []
+def cross_validate(options: EvaluateOptions, faces: Made) -> list[Fold]:
+    """Face crops -> the levels and the evaluation of each fold."""
+    folds = []
     for part in options.parts:
         run = train(options, faces, part)
-        *_, run, level = subdivide(options, faces, run, part)
-        evaluations.append(evaluate(options, faces, run, level, part))
-    return evaluations
+        levels = subdivide(options, faces, run, part)
+        folds.append(Fold(levels, evaluate(options, faces, levels[-1], part)))
+    return folds

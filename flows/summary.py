@@ -5,7 +5,8 @@ from typing import Any, Self
 
 from fer_core.datasets.base import Scan
 from tasks.evaluation import REPORT
-from tasks.made import Made
+from tasks.made import Fold, Level, Made
+from tasks.registry import Promotion, Registered
 
 
 class Summary:
@@ -13,6 +14,7 @@ class Summary:
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {"reused": [], "seconds": {}}
+        self._done: dict[str, bool] = {}
 
     def scanned(self, scan: Scan) -> Self:
         """A dry run: what the names and label files of the source tell."""
@@ -37,10 +39,10 @@ class Summary:
             self.values |= {"faces": str(stages[1].path), "face_rows": stages[1].summary["rows"]}
         return self
 
-    def model(self, *stages: Made) -> Self:
-        """Runs and levels, in the order they were made."""
-        self._count(*stages)
-        run = [made for made in stages if "final" in made.summary][-1]
+    def model(self, run: Made, levels: list[Level]) -> Self:
+        """The first run, and the levels made from it; of the last run what came out."""
+        self._count(*([made for level in levels for made in (level.run, level.groups)] or [run]))
+        run = levels[-1].run if levels else run
         self.values |= {
             "run": str(run.path),
             "metrics": {f"train_{name}": run.summary["final"][name] for name in ("loss", "accuracy")},
@@ -50,8 +52,7 @@ class Summary:
             "verdict": None,
             "report": None,
         }
-        levels = [str(made.path) for made in stages if made.stage == "subdivide"]
-        return self._with(levels=levels) if levels else self
+        return self._with(levels=[str(level.groups.path) for level in levels]) if levels else self
 
     def evaluation(self, made: Made) -> Self:
         """The hold-out's metrics and report."""
@@ -59,17 +60,25 @@ class Summary:
         metrics = self.values["metrics"] | made.summary
         return self._with(metrics=metrics, report=str(made.path / REPORT), evaluation=str(made.path))
 
-    def folds(self, evaluations: list[Made], means: dict[str, float], prefix: str = "") -> Self:
+    def folds(self, folds: list[Fold], means: dict[str, float], prefix: str = "") -> Self:
         """Means and deviations over the folds."""
-        self._count(*evaluations)
+        for fold in folds:
+            self._count(*[made for level in fold.levels for made in (level.run, level.groups)], fold.evaluation)
         metrics = self.values.get("metrics", {}) | {f"{prefix}{name}": value for name, value in means.items()}
         empty = {"final_loss": None, "model_version": None, "champion": None, "verdict": None, "report": None}
         self.values = empty | self.values
-        return self._with(metrics=metrics, folds=[made.summary for made in evaluations])
+        return self._with(metrics=metrics, folds=[fold.evaluation.summary for fold in folds])
 
-    def promotion(self, decision: dict[str, Any]) -> Self:
+    def registry(self, registered: Registered, promotion: Promotion) -> Self:
+        """The registered version and what the gate did with it."""
+        self._took("register", registered.seconds, registered.reused)
+        return self.promotion(promotion)
+
+    def promotion(self, made: Promotion) -> Self:
         """What the gate did."""
-        return self._with(**decision)
+        self._took("gate", made.seconds, reused=False)
+        names = ("model_version", "champion", "verdict", "reason")
+        return self._with(**{name: getattr(made, name) for name in names})
 
     def _with(self, **values: Any) -> Self:
         self.values |= values
@@ -77,18 +86,19 @@ class Summary:
 
     def _count(self, *stages: Made) -> None:
         for made in stages:
-            self.values["seconds"][made.stage] = round(self.values["seconds"].get(made.stage, 0) + made.seconds, 3)
-            if made.reused and made.stage not in self.values["reused"]:
-                self.values["reused"].append(made.stage)
+            self._took(made.stage.split()[0], made.seconds, made.reused)
+
+    def _took(self, stage: str, seconds: float, reused: bool) -> None:
+        """Stages that are run several times count together, as reused only where none of them had to be done."""
+        self.values["seconds"][stage] = round(self.values["seconds"].get(stage, 0) + seconds, 3)
+        self._done[stage] = self._done.get(stage, False) or not reused
+        self.values["reused"] = [name for name, done in self._done.items() if not done]
 
 
 def table(values: dict[str, Any]) -> str:
     """The last table a person sees."""
-    rows = [
-        (name, str(values[name]))
-        for name in ("rows", "face_rows", "subjects", "classes", "set_aside")
-        if name in values
-    ]
+    counts = ("rows", "face_rows", "subjects", "classes", "set_aside")
+    rows: list[tuple[str, str]] = [(name, str(values[name])) for name in counts if name in values]
     metrics = values.get("metrics") or {}
     rows += [(name, _with_deviation(name, metrics)) for name in metrics if not name.endswith("_std")]
     shown = ("verdict", "reason", "model_version", "champion", "directory", "run", "report")

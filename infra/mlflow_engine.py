@@ -3,9 +3,9 @@
 import contextlib
 import fcntl
 import importlib.metadata
-import subprocess
-import sys
+import logging
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from mlflow.types.schema import Array
 
 from fer_core.directories import write_atomically
 from fer_core.errors import InputError
+from fer_core.predictor import Predictor
 
 EXPERIMENT = "fer"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -46,23 +47,28 @@ def store_file(home: Path) -> Path:
     return home.absolute() / "mlflow" / "mlflow.db"
 
 
-def start_store(home: Path) -> subprocess.Popen[bytes] | None:
-    """Start making the SQLite store of a new home in the background; None where it is there.
-
-    MLflow's tables take seconds to make, and processes that open a half-made file at once ruin it: so one process
-    makes them under another name and renames the file when it is whole.
-    """
-    if store_file(home).exists():
-        return None
-    store_file(home).parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "infra.mlflow_engine", str(home.absolute())]
-    return subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
 def make_store(home: Path) -> None:
-    """Make the tables of a home's SQLite store."""
-    if not store_file(home).exists():
-        write_atomically(store_file(home), lambda file: _client(f"sqlite:///{file}").search_experiments() and None)
+    """Make the SQLite store of a new home.
+
+    Processes that open a half-made file at once ruin it: so one at a time looks, makes the tables under another name
+    and renames the file when it is whole.
+    """
+    folder = store_file(home).parent
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder / "store.lock"):
+        if not store_file(home).exists():
+            write_atomically(store_file(home), _make_tables)
+
+
+def _make_tables(file: Path) -> None:
+    _client(f"sqlite:///{file}").search_experiments()
+
+
+@contextmanager
+def _alone(lock_file: Path) -> Iterator[None]:
+    with lock_file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _client(uri: str) -> mlflow.MlflowClient:
@@ -104,6 +110,8 @@ class Registry:
     """
 
     def __init__(self, home: Path, uri: str | None, model_name: str) -> None:
+        for noisy in ("mlflow", "alembic"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
         if uri is None:
             make_store(home)
         self.uri = uri or f"sqlite:///{store_file(home)}"
@@ -113,28 +121,21 @@ class Registry:
         mlflow.set_tracking_uri(self.uri)
         mlflow.set_registry_uri(self.uri)
 
-    def register(self, candidate: Candidate) -> int:
-        """Log a run with the model and register it; the version that has the same digest where there is one."""
+    def register(self, candidate: Candidate) -> tuple[int, bool]:
+        """Log a run with the model and register it: the version, and whether one with the digest was there before."""
         known = self._client.search_model_versions(f"name='{self.model_name}' and tags.digest='{candidate.digest}'")
         if known:
-            return int(known[0].version)
+            return int(known[0].version), True
         with mlflow.start_run(experiment_id=self._experiment(), run_name=candidate.tags["title"]) as run:
             self._log(run.info.run_id, candidate)
-            logged = mlflow.pyfunc.log_model(
-                name="model",
-                python_model=str(MODEL_CODE),
-                artifacts={"run": str(candidate.run), "level": str(candidate.level)},
-                code_paths=[str(PROJECT / "fer_core")],
-                signature=SIGNATURE,
-                pip_requirements=[_pinned(name) for name in REQUIREMENTS],
-            )
+            model_uri, model_id = _log_model(candidate)
         with contextlib.suppress(MlflowException):  # it exists
             self._client.create_registered_model(self.model_name)
-        tags = {**candidate.tags, "digest": candidate.digest, "model_uri": logged.model_uri}
+        tags = {**candidate.tags, "digest": candidate.digest}
         version = self._client.create_model_version(
-            self.model_name, logged.model_uri, run.info.run_id, tags=tags, model_id=logged.model_id
+            self.model_name, model_uri, run.info.run_id, tags=tags, model_id=model_id
         )
-        return int(version.version)
+        return int(version.version), False
 
     def version_of(self, alias: str) -> int | None:
         """The version an alias points at, or None."""
@@ -171,15 +172,15 @@ class Registry:
         run_id = self._client.get_model_version(self.model_name, str(version)).run_id
         return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name))
 
-    def model_folder(self, version: int) -> Path:
-        """A local copy of a version's model."""
-        return Path(mlflow.artifacts.download_artifacts(f"models:/{self.model_name}/{version}"))
+    def predictor(self, version: int) -> Predictor:
+        """A version's model, loaded as any user of it would."""
+        return mlflow.pyfunc.load_model(f"models:/{self.model_name}/{version}").unwrap_python_model().predictor
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Alone among the processes of this home: reading the champion and moving its alias are one step."""
-        with (self._home / "mlflow" / f"{self.model_name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        (self._home / "mlflow").mkdir(parents=True, exist_ok=True)
+        with _alone(self._home / "mlflow" / f"{self.model_name}.lock"):
             yield
 
     def _experiment(self) -> str:
@@ -203,8 +204,12 @@ class Registry:
         for start in range(0, len(final + course), 1000):
             self._client.log_batch(run_id, metrics=(final + course)[start : start + 1000])
         self._client.log_batch(run_id, params=params, tags=tags)
-        source = resolve_dataset_source(candidate.data_source)
-        faces = mlflow.data.meta_dataset.MetaDataset(source, name="faces", digest=candidate.data_digest)
+        with warnings.catch_warnings():  # MLflow registers local folders twice and warns of the choice
+            warnings.simplefilter("ignore", UserWarning)
+            source = resolve_dataset_source(candidate.data_source)
+        faces = mlflow.data.meta_dataset.MetaDataset(  # type: ignore[abstract]
+            source, name="faces", digest=candidate.data_digest
+        )
         mlflow.log_input(faces, context="training")
         for artifact in candidate.artifacts:
             if artifact.is_dir():
@@ -213,9 +218,20 @@ class Registry:
                 self._client.log_artifact(run_id, str(artifact))
 
 
+def _log_model(candidate: Candidate) -> tuple[str, str]:
+    """Log the model as code and plain files; its URI and id."""
+    with warnings.catch_warnings():  # an example would be a picture of somebody; the signature is given
+        warnings.simplefilter("ignore", UserWarning)
+        logged = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(MODEL_CODE),
+            artifacts={"run": str(candidate.run), "level": str(candidate.level)},
+            code_paths=[str(PROJECT / "fer_core")],
+            signature=SIGNATURE,
+            pip_requirements=[_pinned(name) for name in REQUIREMENTS],
+        )
+    return logged.model_uri, logged.model_id
+
+
 def _pinned(distribution: str) -> str:
     return f"{distribution}=={importlib.metadata.version(distribution)}"
-
-
-if __name__ == "__main__":
-    make_store(Path(sys.argv[1]))

@@ -70,7 +70,7 @@ class EmbeddedServer:
 
 @contextlib.contextmanager
 def prefect_server(home: Path, given: str | None) -> Iterator[EmbeddedServer | None]:
-    """The team's server where `given` is set; else an embedded one that is starting (call `wait` before a flow)."""
+    """The team's server where `given` is set; else an embedded one that is coming up: see `flows_of`."""
     if given:
         yield None
         return
@@ -83,9 +83,26 @@ def prefect_server(home: Path, given: str | None) -> Iterator[EmbeddedServer | N
         server.stop()
 
 
+@contextlib.contextmanager
+def flows_of(server: EmbeddedServer | None) -> Iterator[None]:
+    """Where flows may be run: the embedded server answers, and flows send it no heartbeats.
+
+    Heartbeats tell a team's server that a flow has crashed. The embedded one ends with the run, and ending their
+    thread costs every flow a second.
+    """
+    if server is None:
+        yield
+        return
+    server.wait()
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
+
+
 def _send_what_is_queued() -> None:
     """Logs and events go out in the background; left queued, they are retried for a minute after the server is gone."""
-    if "prefect.main" not in sys.modules:
+    if "prefect.main" not in sys.modules:  # no flow has run
         return
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker

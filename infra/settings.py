@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class Settings(BaseSettings):
     """Where the engines are. Unset means: embedded, in or beside this process."""
 
-    model_config = SettingsConfigDict(frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(frozen=True)
 
     home: Path | None = Field(None, validation_alias="FER_HOME")
     prefect_api_url: str | None = Field(None, validation_alias="PREFECT_API_URL")

@@ -91,7 +91,7 @@ def write_faces(options: PrepareOptions, catalog: Made) -> Made:
 
 
 def _map(stage: str, function: Any, partitions: list[tuple[Any, ...]], total: int) -> None:
-    address = Settings().dask_scheduler_address  # type: ignore[call-arg]
+    address = Settings().dask_scheduler_address
     map_partitions(
         address, function, [_absolute(partition) for partition in partitions], Ticker(stage, total, "pictures")
     )

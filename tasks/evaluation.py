@@ -19,27 +19,27 @@ from fer_core.folds import Part
 from fer_core.predictor import Predictor
 from fer_core.reading import read_faces
 from infra.progress import Ticker, logger
-from tasks.made import Made, make
+from tasks.made import Fold, Level, Made, make
 
 PREDICTIONS, METRICS, REPORT, FIGURES = "predictions.parquet", "metrics.json", "report.html", "figures"
 
 
 @task(cache_policy=NO_CACHE)
-def write_evaluation(options: EvaluateOptions, faces: Made, run: Made, level: Made, part: Part) -> Made:
+def write_evaluation(options: EvaluateOptions, faces: Made, level: Level, part: Part) -> Made:
     """Evaluate on the test part; figures and report too, except for the folds of a cross-validation."""
     directory = Directory(
         options.home / "evaluations",
         f"{options.dataset}-{options.method}",
         kind="evaluation",
         config={"part": list(part), "seed": options.seed, "resamples": options.resamples},
-        inputs={"faces": faces.content, "run": run.content, "level": level.content},
+        inputs={"faces": faces.content, "run": level.run.content, "level": level.groups.content},
         code=code_digest("fer_core.assess", "fer_core.report_page"),
     )
     stage = "evaluate" if part.fold is None else f"evaluate {part.fold + 1}/{part.folds}"
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
         table = read_faces(faces.path, part, options.seed)
-        predictor = Predictor(run.path, level.path)
+        predictor = Predictor(level.run.path, level.groups.path)
         ticker = Ticker("evaluate", len(table.rows_of("test", upright=True)), "faces")
         assessment = assessing.assess(predictor, table, options.seed, options.resamples, ticker)
         write_table(directory.path / PREDICTIONS, assessing.predictions_table(assessment, predictor))
@@ -81,8 +81,9 @@ def _show_table(made: Made) -> None:
     create_table_artifact(table=rows, key="evaluation", description=f"{made.path}")
 
 
-def cross_validation(evaluations: list[Made]) -> dict[str, float]:
-    """Mean and standard deviation (n - 1) over the folds of each metric."""
+def cross_validation(folds: list[Fold]) -> dict[str, float]:
+    """Mean and standard deviation (n - 1) over the folds of each metric of their evaluations."""
+    evaluations = [fold.evaluation for fold in folds]
     found = {}
     for name in evaluations[0].summary:
         values = [made.summary[name] for made in evaluations if name in made.summary]

@@ -32,6 +32,22 @@ class Made:
     summary: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Level:
+    """One level of Algorithm 2: a run, and what its embedding was divided into."""
+
+    run: Made
+    groups: Made
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One fold of a cross-validation: its levels, and the evaluation of the last."""
+
+    levels: list[Level]
+    evaluation: Made
+
+
 def make(stage: str, directory: Directory, build: Callable[[], tuple[Iterable[str], dict[str, Any]]]) -> Made:
     """The finished directory: reused where its manifest stands, else built.
 

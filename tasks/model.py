@@ -19,29 +19,27 @@ from fer_core.training import TrainingPlan
 from infra.progress import Ticker, logger
 from infra.ray_engine import train_with_ray
 from infra.settings import Settings
-from tasks.made import Made, make, remove
+from tasks.made import Level, Made, make, remove
 
 LEFTOVERS = ("checkpoint.pt", "progress.jsonl", "ray")
 """What a run needs while it trains, and not after."""
 
 
 @task(cache_policy=NO_CACHE)
-def train_run(
-    options: TrainOptions, faces: Made, part: Part, *, start: Made | None = None, labels: Made | None = None
-) -> Made:
+def train_run(options: TrainOptions, faces: Made, part: Part, before: Level | None = None) -> Made:
     """Train one network.
 
     Args:
         part: who is tested on.
-        start, labels: the run to go on from and the level whose groups are the labels; None at the first level.
+        before: the level whose network is gone on from and whose groups are the labels; None at the first.
     """
-    plan = _plan(options, faces, part, start, labels)
+    plan = _plan(options, faces, part, before)
     directory = Directory(
         options.home / "runs",
         f"{options.dataset}-{options.method}",
         kind="run",
         config=_config(options, plan),
-        inputs=_inputs(options, faces, start, labels),
+        inputs=_inputs(options, faces, before),
         code=code_digest(
             "fer_core.training",
             "fer_core.runs",
@@ -52,7 +50,7 @@ def train_run(
     stage = "train" if part.fold is None else f"train {part.fold + 1}/{part.folds}"
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
-        address = Settings().ray_address  # type: ignore[call-arg]
+        address = Settings().ray_address
         if (directory.path / "checkpoint.pt").exists():
             logger.info("%-9s goes on from its last checkpoint", stage)
         train_with_ray(plan, directory.path, options.workers, address, lambda row: _show(stage, plan, row))
@@ -88,13 +86,13 @@ def write_level(options: SubdivideOptions, faces: Made, run: Made, number: int, 
     return made
 
 
-def _plan(options: TrainOptions, faces: Made, part: Part, start: Made | None, labels: Made | None) -> TrainingPlan:
+def _plan(options: TrainOptions, faces: Made, part: Part, before: Level | None) -> TrainingPlan:
     return TrainingPlan(
         faces=faces.path.absolute(),
         part=part,
         method=options.method,
         method_options=options.method_options.model_dump(mode="json"),
-        recipe=_recipe(options, start),
+        recipe=_recipe(options, before),
         backbone=options.backbone,
         patch=options.patch_size,
         face_size=options.crop_size,
@@ -102,14 +100,14 @@ def _plan(options: TrainOptions, faces: Made, part: Part, start: Made | None, la
         seed=options.seed,
         checkpoint_steps=options.checkpoint_steps,
         weights=None if options.weights is None else options.weights.absolute(),
-        start=None if start is None else start.path.absolute() / runs.NETWORK,
-        sub_labels=None if labels is None else labels.path.absolute(),
+        start=None if before is None else before.run.path.absolute() / runs.NETWORK,
+        sub_labels=None if before is None else before.groups.path.absolute(),
     )
 
 
-def _recipe(options: TrainOptions, start: Made | None) -> methods.Recipe:
-    level_epochs = getattr(options, "level_epochs", None)
-    return options.recipe if start is None or level_epochs is None else options.recipe.replaced(epochs=level_epochs)
+def _recipe(options: TrainOptions, before: Level | None) -> methods.Recipe:
+    level_epochs = options.level_epochs if before and isinstance(options, SubdivideOptions) else None
+    return options.recipe.replaced(epochs=level_epochs) if level_epochs else options.recipe
 
 
 def _config(options: TrainOptions, plan: TrainingPlan) -> dict[str, Any]:
@@ -119,9 +117,10 @@ def _config(options: TrainOptions, plan: TrainingPlan) -> dict[str, Any]:
     return {**values, "part": list(plan.part), "recipe": vars(plan.recipe), "workers": options.workers}
 
 
-def _inputs(options: TrainOptions, faces: Made, start: Made | None, labels: Made | None) -> dict[str, str]:
-    given = {"faces": faces, "start": start, "labels": labels}
-    inputs = {name: made.content for name, made in given.items() if made is not None}
+def _inputs(options: TrainOptions, faces: Made, before: Level | None) -> dict[str, str]:
+    inputs = {"faces": faces.content}
+    if before is not None:
+        inputs |= {"start": before.run.content, "labels": before.groups.content}
     if options.weights is None:
         return inputs
     if not options.weights.is_file():

@@ -2,9 +2,9 @@
 
 import json
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -21,7 +21,7 @@ from infra.mlflow_engine import CHALLENGER, CHAMPION, PREVIOUS, Candidate, Regis
 from infra.progress import logger
 from infra.settings import Settings
 from tasks.evaluation import FIGURES, METRICS, PREDICTIONS, REPORT
-from tasks.made import Made
+from tasks.made import Level, Made
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -34,18 +34,29 @@ class Promotion:
     champion: int | None
     verdict: str
     reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version in the registry, and whether it was there already."""
+
+    version: int
+    reused: bool
+    seconds: float
 
 
 def open_registry(home: Path, model_name: str) -> Registry:
     """The registry that the environment names, else the home's own."""
-    return Registry(home, Settings().mlflow_tracking_uri, model_name)  # type: ignore[call-arg]
+    return Registry(home, Settings().mlflow_tracking_uri, model_name)
 
 
 @task(cache_policy=NO_CACHE)
 def register_model(
-    options: RetrainOptions, faces: Made, run: Made, level: Made, evaluation: Made, folds: dict[str, float]
-) -> int:
+    options: RetrainOptions, faces: Made, level: Level, evaluation: Made, folds: dict[str, float]
+) -> Registered:
     """Log the run to MLflow and register its model; the version of an evaluation that was registered before."""
+    started = time.perf_counter()
     predictions = pq.read_table(evaluation.path / PREDICTIONS, columns=["sample_id", "truth"])
     config = options.model_dump(mode="json", exclude={"home", "json_", "verbose", "dry_run"})
     tags = {
@@ -57,8 +68,8 @@ def register_model(
         "test_rows": gate.test_rows_digest(
             *(np.array(predictions[name].to_pylist()) for name in ("sample_id", "truth"))
         ),
-        "run": run.path.name,
-        "level": level.path.name,
+        "run": level.run.path.name,
+        "level": level.groups.path.name,
         "evaluation": evaluation.path.name,
     }
     candidate = Candidate(
@@ -66,16 +77,16 @@ def register_model(
         params={name: str(value) for name, value in {**config, **vars(options.recipe)}.items()},
         metrics={**evaluation.summary, **{f"cv_{name}": value for name, value in folds.items()}},
         tags=tags,
-        history=runs.read_description(run.path).history,
+        history=runs.read_description(level.run.path).history,
         data_digest=faces.content,
         data_source=str(faces.path.absolute()),
         artifacts=[evaluation.path / name for name in (REPORT, METRICS, PREDICTIONS, FIGURES)],
-        run=run.path,
-        level=level.path,
+        run=level.run.path,
+        level=level.groups.path,
     )
-    version = open_registry(options.home, options.model_name).register(candidate)
-    logger.info("register  %s version %d", options.model_name, version)
-    return version
+    version, reused = open_registry(options.home, options.model_name).register(candidate)
+    logger.info("register  %s%s version %d", "reused " if reused else "", options.model_name, version)
+    return Registered(version, reused, time.perf_counter() - started)
 
 
 @task(cache_policy=NO_CACHE)
@@ -90,6 +101,7 @@ def promote_if_better(home: Path, model_name: str, version: int | None, dry_run:
     Raises:
         InputError: there is no such version, or no challenger.
     """
+    started = time.perf_counter()
     registry = open_registry(home, model_name)
     with registry.locked():
         version = version or registry.version_of(CHALLENGER)
@@ -109,7 +121,7 @@ def promote_if_better(home: Path, model_name: str, version: int | None, dry_run:
     create_markdown_artifact(
         key="gate", markdown=f"# {model_name} version {version}: {verdict}\n\n{reason}\n\nChampion: {after}"
     )
-    return Promotion(version, after, verdict, reason)
+    return Promotion(version, after, verdict, reason, time.perf_counter() - started)
 
 
 def _decide(registry: Registry, version: int, champion: int | None, tags: dict[str, str]) -> gate.Decision:
@@ -124,7 +136,7 @@ def _decide(registry: Registry, version: int, champion: int | None, tags: dict[s
         rival_expression = np.array([expression_of[name] for name in own["sample_id"].tolist()])
     else:
         logger.info("gate      the champion was tested on other rows: it is run on this version's")
-        rival_expression = _predict(registry.model_folder(champion), Path(tags["faces"]), own["sample_id"])
+        rival_expression = _predict(registry.predictor(champion), Path(tags["faces"]), own["sample_id"])
     return gate.decide(correct, rival_expression == truth, truth, subject)
 
 
@@ -133,9 +145,8 @@ def _predictions(registry: Registry, version: int) -> dict[str, np.ndarray]:
     return {name: np.array(table[name].to_pylist()) for name in ("sample_id", "subject", "truth", "expression")}
 
 
-def _predict(model: Path, faces: Path, sample_id: np.ndarray) -> np.ndarray:
+def _predict(predictor: Predictor, faces: Path, sample_id: np.ndarray) -> np.ndarray:
     """What a registered model says of the upright crops of some samples."""
-    predictor = Predictor(*(next((model / "artifacts").glob(f"*{name}*")) for name in ("-run", "-level")))
     table = read_tables(faces, "part-", ["sample_id", "rotation", "image"])
     image_of = {
         name: image
@@ -166,13 +177,3 @@ def git_commit() -> str:
     command = ["git", "-C", str(PROJECT), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     return found.stdout.strip() if found.returncode == 0 else "unknown"
-
-
-def describe(promotion: Promotion) -> dict[str, Any]:
-    """The gate's part of a command's JSON."""
-    return {
-        "model_version": promotion.model_version,
-        "champion": promotion.champion,
-        "verdict": promotion.verdict,
-        "reason": promotion.reason,
-    }

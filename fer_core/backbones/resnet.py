@@ -45,10 +45,10 @@ class ResNet18(nn.Module):
         self.conv1 = nn.Conv2d(3, 64, 7, 1 if patch < SMALL_PATCH else 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
-        widths = (64, 64, 128, 256, 512)
-        for number, (before, after) in enumerate(zip(widths, widths[1:], strict=False), start=1):
-            blocks = [BasicBlock(before, after, 1 if number == 1 else 2), BasicBlock(after, after, 1)]
-            self.add_module(f"layer{number}", nn.Sequential(*blocks))
+        self.layer1 = nn.Sequential(BasicBlock(64, 64, 1), BasicBlock(64, 64, 1))
+        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128, 1))
+        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
+        self.layer4 = nn.Sequential(BasicBlock(256, 512, 2), BasicBlock(512, 512, 1))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

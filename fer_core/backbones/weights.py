@@ -27,7 +27,8 @@ def build_backbone(name: str, patch: int, seed: int, weights: Path | None = None
 def load_published_weights(backbone: nn.Module, file: Path) -> None:
     """Load a .safetensors file or one of torch.save that holds tensors only; a classifier `fc.*` in it is left out."""
     state = {name: value for name, value in _read(file).items() if not name.startswith("fc.")}
-    own = backbone.state_dict()
+    # with a fixed momentum nothing reads the batch counters, and published files have none
+    own = {name: value for name, value in backbone.state_dict().items() if not name.endswith("num_batches_tracked")}
     for name, value in own.items():
         if name not in state:
             raise InputError(f"--weights {file} has no tensor {name}; is it a {type(backbone).__name__}?")
@@ -40,8 +41,11 @@ def _read(file: Path) -> dict[str, torch.Tensor]:
     try:
         if file.suffix == ".safetensors":
             return load_file(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
+        state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"--weights {file} does not exist") from None
     except Exception as error:  # each reader has errors of its own
         raise InputError(f"--weights {file} cannot be read as a state dict: {error}") from error
+    if not isinstance(state, dict):
+        raise InputError(f"--weights {file} holds a {type(state).__name__}, not a state dict")
+    return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}

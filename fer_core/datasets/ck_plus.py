@@ -34,7 +34,7 @@ def scan(source: Path | str, options: None = None) -> Scan:
     rows, rejected = [], []
     for folder in folders:
         expression = EXPRESSION_OF_FOLDER.get(folder.name.lower())
-        for file in sorted(path for path in folder.iterdir() if path.is_file()):
+        for file in sorted(path for path in folder.iterdir() if not path.is_dir()):
             key = file.relative_to(source).as_posix()
             match = FILE_NAME.match(file.name)
             if expression is None:

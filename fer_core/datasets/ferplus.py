@@ -47,10 +47,10 @@ def _scan_part(source: Path, folder: Path, split: str, rows: list[dict[str, Any]
         raise InputError(f"{folder} has no label.csv; ferplus expects {LAYOUT}")
     present = {path.name for path in folder.iterdir() if path.suffix.lower() == ".png"}
     labelled: set[str] = set()
-    for number, cells in enumerate(csv.reader(label_file.read_text().splitlines()), start=1):
+    for number, cells in enumerate(csv.reader(label_file.read_text("utf-8", "replace").splitlines()), start=1):
         if not cells:
             continue
-        key = (folder / cells[0]).relative_to(source).as_posix()
+        key = f"{folder.relative_to(source).as_posix()}/{cells[0]}"
         votes = _votes(cells)
         if votes is None:
             rejected.append(Rejected(key, "label line is not a name, a box and ten votes", f"line {number}"))

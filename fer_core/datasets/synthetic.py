@@ -17,7 +17,7 @@ LEAST_DEGREE = 0.35
 """Below it an expression is hard to tell from neutral, for people too."""
 
 
-class Options(Frozen):
+class SyntheticOptions(Frozen):
     """How many faces are drawn, and of whom."""
 
     identities: int = Field(100, ge=1, description="people")
@@ -26,9 +26,9 @@ class Options(Frozen):
     first_seed: int = Field(0, ge=0, description="seed of the first person; other seeds are other people")
 
 
-def scan(source: Path | str | None = None, options: Options | None = None) -> Scan:
+def scan(source: Path | str | None = None, options: SyntheticOptions | None = None) -> Scan:
     """One row a face; what it is drawn from stands in its `source_path`, so `source` is not read."""
-    options = options or Options()
+    options = options or SyntheticOptions()
     rng = np.random.default_rng([options.first_seed, 0xFACE])
     rows = []
     for person in range(options.first_seed, options.first_seed + options.identities):
@@ -61,7 +61,7 @@ ADAPTER = Adapter(
     scan=scan,
     layout="nothing: the faces are drawn",
     picture=picture,
-    options=Options,
+    options=SyntheticOptions,
     face_size=48,
     patch=44,
     needs_source=False,

@@ -97,6 +97,9 @@ class Method:
 class Network(nn.Module):
     """uint8 pictures (B, H, W, 3) -> Outputs; normalisation is part of the network."""
 
+    mean: Tensor
+    deviation: Tensor
+
     def __init__(self, backbone: nn.Module, head: Head) -> None:
         super().__init__()
         self.backbone, self.head = backbone, head

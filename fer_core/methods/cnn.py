@@ -7,7 +7,7 @@ from fer_core.methods.base import Head, Method, Outputs, Recipe
 from fer_core.options import Frozen
 
 
-class Options(Frozen):
+class CnnOptions(Frozen):
     """The baseline has no fields of its own."""
 
 
@@ -27,7 +27,7 @@ class CnnHead(Head):
 class Cnn(Method):
     """Softmax cross-entropy alone, trained as mul_dml is."""
 
-    Options = Options
+    Options = CnnOptions
     paper = Recipe(epochs=70, batch_size=96, lr=5e-6)
     from_scratch = Recipe(epochs=10, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
 

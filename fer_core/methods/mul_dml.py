@@ -14,7 +14,7 @@ from fer_core.options import Frozen
 Threshold = Annotated[float, Field(gt=0, lt=2)]  # the distance of two unit vectors is at most 2
 
 
-class Options(Frozen):
+class MulDmlOptions(Frozen):
     """Fields of the slices and the loss; paper values."""
 
     thresholds: tuple[Threshold, ...] = Field(
@@ -31,7 +31,7 @@ class MulDmlHead(Head):
     The slices' matrices are kept as one (N*S, F) matrix, in training as in use: their products are the same.
     """
 
-    def __init__(self, num_features: int, num_labels: int, options: Options) -> None:
+    def __init__(self, num_features: int, num_labels: int, options: MulDmlOptions) -> None:
         super().__init__()
         self.num_slices = len(options.thresholds)
         size = self.num_slices * options.slice_size
@@ -49,10 +49,10 @@ class MulDmlHead(Head):
 class MulDml(Method):
     """lambda * sum_i dual triplet loss of slice i at threshold i + softmax cross-entropy (eqs. 6, 9, 10)."""
 
-    Options = Options
+    Options = MulDmlOptions
     paper = Recipe(epochs=70, batch_size=96, lr=5e-6)
     from_scratch = Recipe(epochs=10, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
-    options: Options
+    options: MulDmlOptions
 
     def head(self, num_features: int, num_labels: int) -> Head:
         """Slices and classifier."""

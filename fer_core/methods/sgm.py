@@ -11,7 +11,7 @@ from fer_core.methods.base import Head, Method, Outputs, Recipe
 from fer_core.options import Frozen
 
 
-class Options(Frozen):
+class SgmOptions(Frozen):
     """Fields of the loss and the embedding."""
 
     embedding_size: int = Field(64, ge=2, description="D")
@@ -27,7 +27,7 @@ class Options(Frozen):
 class SgmHead(Head):
     """A linear embedding."""
 
-    def __init__(self, num_features: int, options: Options) -> None:
+    def __init__(self, num_features: int, options: SgmOptions) -> None:
         super().__init__()
         self.embedding = nn.Linear(num_features, options.embedding_size)
 
@@ -39,11 +39,11 @@ class SgmHead(Head):
 class Sgm(Method):
     """Squared error between the posterior of the embedded batch and the labels, plus the norm term."""
 
-    Options = Options
+    Options = SgmOptions
     decides_by = "neighbours"
     paper = Recipe(epochs=500, batch_size=256, lr=1e-4)
     from_scratch = Recipe(epochs=10, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
-    options: Options
+    options: SgmOptions
 
     def head(self, num_features: int, num_labels: int) -> Head:
         """A linear embedding; the labels need no parameters."""

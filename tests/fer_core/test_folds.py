@@ -1,0 +1,121 @@
+import hashlib
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from fer_core.datasets import ck_plus
+from fer_core.errors import InputError
+from fer_core.folds import HOLD_OUT_SHARE, Part, fold_of_groups, groups_of, hold_out, roles
+
+PEOPLE = [f"S{number:03d}" for number in range(103)]
+RNG = np.random.default_rng(0)
+ROWS = [PEOPLE[person] for person in np.concatenate([RNG.permutation(103), RNG.integers(0, 103, 900)])]
+
+
+def test_a_group_is_the_subject_else_the_sequence_else_the_picture():
+    assert groups_of(["s", None, None], ["q", "q", None], ["a", "b", "c"]) == ["s", "q", "c"]
+
+
+@pytest.mark.parametrize("num_folds", [2, 3, 10, 103])
+def test_folds_part_the_people_into_equal_numbers(num_folds):
+    fold = fold_of_groups(ROWS, num_folds, seed=1)
+    folds_of_person = {person: set(fold[np.array(ROWS) == person].tolist()) for person in PEOPLE}
+    assert all(len(folds) == 1 for folds in folds_of_person.values())
+    sizes = Counter(next(iter(folds)) for folds in folds_of_person.values())
+    assert set(sizes) == set(range(num_folds))
+    assert max(sizes.values()) - min(sizes.values()) <= 1
+
+
+def test_folds_do_not_go_by_the_order_of_the_rows():
+    order = RNG.permutation(len(ROWS))
+    shuffled = fold_of_groups([ROWS[row] for row in order], 10, seed=1)
+    np.testing.assert_array_equal(shuffled, fold_of_groups(ROWS, 10, seed=1)[order])
+
+
+def test_folds_go_by_the_seed_alone():
+    np.random.seed(0)  # noqa: NPY002  global state must not matter
+    first = fold_of_groups(ROWS, 10, seed=1)
+    np.random.seed(1)  # noqa: NPY002
+    np.testing.assert_array_equal(fold_of_groups(ROWS, 10, seed=1), first)
+    assert (fold_of_groups(ROWS, 10, seed=2) != first).mean() > 0.5
+
+
+def test_people_are_dealt_in_the_order_of_a_keyed_hash():
+    order = sorted(PEOPLE, key=lambda person: hashlib.sha256(f"7\0{person}".encode()).hexdigest())
+    expected = [order.index(person) % 4 for person in PEOPLE]
+    assert fold_of_groups(PEOPLE, 4, seed=7).tolist() == expected
+
+
+@pytest.mark.parametrize(("num_people", "num_folds"), [(3, 4), (3, 1), (0, 2)])
+def test_more_folds_than_people_is_an_error(num_people, num_folds):
+    with pytest.raises(InputError, match=f"{num_people} subjects cannot be dealt to {num_folds} folds"):
+        fold_of_groups(PEOPLE[:num_people], num_folds, seed=0)
+
+
+def test_the_hold_out_is_about_a_fifth_of_the_people_and_parts_none():
+    people = [f"P{number:05d}" for number in range(5000)]
+    share = hold_out(people).mean()
+    assert abs(share - HOLD_OUT_SHARE) < 0.02  # 3.5 standard deviations of 5000 draws
+    held = hold_out(ROWS)
+    assert not {row for row, test in zip(ROWS, held, strict=True) if test} & {
+        row for row, test in zip(ROWS, held, strict=True) if not test
+    }
+
+
+@pytest.mark.parametrize("num_people", range(1, 12))
+def test_somebody_is_always_held_out(num_people):
+    for first in range(60):
+        assert hold_out(PEOPLE[first : first + num_people]).any()
+
+
+def test_who_joins_moves_nobody_from_training_to_test():
+    for number in range(1, len(PEOPLE)):
+        before, after = hold_out(PEOPLE[:number]), hold_out(PEOPLE[: number + 1])[:number]
+        assert not (after & ~before).any()
+    assert (hold_out(PEOPLE[:50]) == hold_out(PEOPLE)[:50]).all()
+
+
+def test_an_official_split_is_kept():
+    splits = ["train", "valid", "test", "train"]
+    assert roles(splits, list("abcd"), Part(), seed=0) == splits
+
+
+def test_a_part_of_a_cross_validation_tests_each_person_once():
+    tested = np.array(
+        [[role == "test" for role in roles([None] * 8, list("aabbccdd"), Part(k, 4), 0)] for k in range(4)]
+    )
+    assert (tested.sum(axis=0) == 1).all()
+    assert (tested.sum(axis=1) == 2).all()
+    assert (tested[:, ::2] == tested[:, 1::2]).all()
+
+
+def test_without_a_split_and_folds_the_hold_out_is_tested_on():
+    made = roles([None] * len(ROWS), ROWS, Part(), seed=5)
+    assert [role == "test" for role in made] == hold_out(ROWS).tolist()
+    assert set(made) == {"train", "test"}
+
+
+@pytest.mark.parametrize(
+    ("splits", "groups", "part", "message"),
+    [
+        (["train", "test"], ["a", "b"], Part(0, 2), "official split, so --folds does not apply"),
+        (["train", "valid"], ["a", "b"], Part(), "no row is left to test on"),
+        (["test", "test"], ["a", "b"], Part(), "no row is left to train on"),
+        ([None, None], ["a", "a"], Part(), "no row is left to train on: 1 subjects"),
+        ([None, None], ["a", "b"], Part(0, 3), "2 subjects cannot be dealt to 3 folds"),
+    ],
+)
+def test_a_part_that_leaves_nothing_is_an_error(splits, groups, part, message):
+    with pytest.raises(InputError, match=message):
+        roles(splits, groups, part, seed=0)
+
+
+def test_ten_folds_of_ck_plus_hold_all_classes_in_training(real_ck_plus):
+    rows = ck_plus.scan(real_ck_plus).rows
+    fold = fold_of_groups([row["subject_id"] for row in rows], 10, seed=0)
+    expression = np.array([row["expression"] for row in rows])
+    people = np.array([row["subject_id"] for row in rows])
+    assert sorted(len(set(people[fold == k])) for k in range(10)) == [11] * 2 + [12] * 8
+    for k in range(10):
+        assert len(set(expression[fold != k])) == 7

@@ -1,0 +1,114 @@
+import multiprocessing
+import os
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from fer_core.gather import gather
+from fer_core.methods import REGISTRY, Outputs
+
+NUM_FEATURES, NUM_LABELS = 6, 3
+OPTIONS = {
+    "sgm": {"embedding_size": 4},
+    "mul_dml": {"thresholds": (0.3, 0.8), "slice_size": 3, "dropout": 0.0},
+    "cnn": {},
+}
+CASES = [(name, world, batch) for name in OPTIONS for world, batch in ((2, 12), (2, 11), (3, 12), (3, 13))]
+"""Methods, workers and rows of the global batch; 11 and 13 are not dealt evenly."""
+PRELOAD = ["torch._dynamo", "torch.multiprocessing", "fer_core.methods"]
+"""What takes seconds to import is imported once, by the server that the workers are forked from."""
+
+
+class Linear(nn.Module):
+    """A linear layer before the method's head, so that the gradient comes from below the gathered embeddings."""
+
+    def __init__(self, method):
+        super().__init__()
+        self.body, self.head = nn.Linear(NUM_FEATURES, NUM_FEATURES), method.head(NUM_FEATURES, NUM_LABELS)
+        if hasattr(self.head, "dropout"):
+            self.head.dropout.p = 0.0
+
+    def forward(self, x):
+        return self.head(self.body(x).tanh())
+
+
+def case(name, batch):
+    method = REGISTRY[name](REGISTRY[name].Options(**OPTIONS[name]))
+    torch.manual_seed(7)
+    model = Linear(method).double()
+    return method, model, torch.randn(batch, NUM_FEATURES).double(), torch.arange(batch) % NUM_LABELS
+
+
+def gradients(model):
+    return {name.removeprefix("module."): value.grad.clone() for name, value in model.named_parameters()}
+
+
+def alone(name, batch):
+    method, model, x, labels = case(name, batch)
+    loss = sum(method.losses(model(x), labels, NUM_LABELS).values())
+    loss.backward()
+    return loss.item(), gradients(model)
+
+
+def share_of_worker(name, world, batch):
+    method, model, x, labels = case(name, batch)
+    rank = dist.get_rank()
+    counts = [len(range(other, batch, world)) for other in range(world)]
+    model = DistributedDataParallel(model)
+    own = model(x[rank::world])
+    logits = None if own.logits_BC is None else gather(own.logits_BC, counts)
+    outputs = Outputs(gather(own.embedding_BD, counts), logits)
+    gathered_labels = gather(labels[rank::world], counts)
+    order = torch.cat([torch.arange(other, batch, world) for other in range(world)])
+    assert torch.equal(gathered_labels, labels[order])
+    loss = sum(method.losses(outputs, gathered_labels, NUM_LABELS).values())
+    loss.backward()
+    return loss.item(), gradients(model)
+
+
+def worker(rank, folder):
+    """All cases of two workers, then all of three, in the same processes: starting them is what takes the time."""
+    torch.set_num_threads(1)
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    for world in (2, 3):
+        if rank >= world:
+            continue
+        dist.init_process_group("gloo", init_method=f"file://{folder}/meet-{world}", rank=rank, world_size=world)
+        made = {one: share_of_worker(*one) for one in CASES if one[1] == world}
+        torch.save(made, f"{folder}/{world}-{rank}.pt")
+        dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def shares(tmp_path_factory):
+    """(world, rank) -> case -> (loss, gradients)."""
+    folder = tmp_path_factory.mktemp("workers")
+    multiprocessing.set_forkserver_preload(PRELOAD)
+    mp.start_processes(worker, (str(folder),), nprocs=3, start_method="forkserver")
+    return {
+        (world, rank): torch.load(folder / f"{world}-{rank}.pt", weights_only=True)
+        for world in (2, 3)
+        for rank in range(world)
+    }
+
+
+@pytest.mark.parametrize(("name", "world", "batch"), CASES)
+def test_workers_have_the_loss_and_gradient_of_one(shares, name, world, batch):
+    loss, expected = alone(name, batch)
+    assert all(gradient.abs().max() > 1e-6 for gradient in expected.values())
+    for rank in range(world):
+        own_loss, own = shares[world, rank][name, world, batch]
+        assert own_loss == pytest.approx(loss, rel=1e-12)
+        assert own.keys() == expected.keys()
+        for parameter, gradient in expected.items():
+            difference = (own[parameter] - gradient).norm() / gradient.norm()
+            assert difference < 1e-6, (parameter, rank)
+
+
+def test_one_worker_gets_its_own_rows_back():
+    emb_BD = torch.randn(3, 2, requires_grad=True)
+    assert gather(emb_BD, [3]) is emb_BD

@@ -1,0 +1,122 @@
+from collections import Counter
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pytest
+import tiny
+
+from fer_core.directories import Directory, read_tables, write_table
+from fer_core.errors import InputError
+from fer_core.folds import Part, fold_of_groups
+from fer_core.ingest import decode
+from fer_core.reading import read_faces
+from fer_core.records import SAMPLE_SCHEMA
+
+
+def faces_of(root, rows):
+    """A faces directory of (split, subject, sequence, expression), its pictures one grey level a row, two a shard."""
+    made = Directory(root, "faces", kind="faces", config={}, inputs={}, code="test")
+    made.start()
+    filled = [
+        {
+            "sample_id": f"id{number}",
+            "split": split,
+            "subject_id": subject,
+            "sequence_id": sequence,
+            "expression": expression,
+            "rotation": 0.0,
+            "image": cv2.imencode(".png", np.full((8, 8), 10 * number, np.uint8))[1].tobytes(),
+        }
+        for number, (split, subject, sequence, expression) in enumerate(rows)
+    ]
+    for start in range(0, len(filled), 2):
+        table = pa.Table.from_pylist(filled[start : start + 2], schema=SAMPLE_SCHEMA)
+        write_table(made.path / f"part-{start // 2:05d}.parquet", table)
+    made.finish([file.name for file in made.path.glob("*.parquet")], {})
+    return made.path
+
+
+def test_tiny_ck_plus_is_divided_by_its_hold_out(tiny_faces):
+    faces = read_faces(tiny_faces, Part(), seed=0)
+    assert faces.classes == ("happiness", "surprise", "anger")  # in the order of the vocabulary
+    assert faces.has_subjects
+    assert set(faces.group[faces.role == "test"]) == {"S014"}
+    assert Counter(faces.role) == {"train": 42 * 3, "test": 6 * 3}
+    assert len(faces.rows_of("test", upright=True)) == 6
+    assert len(faces.rows_of("test", upright=False)) == 18
+    assert len(faces.rows_of("valid", upright=False)) == 0
+    assert set(faces.rotation[faces.rows_of("train", upright=True)]) == {0.0}
+    assert (faces.label.dtype, faces.rotation.dtype) == (np.int64, np.float32)
+
+
+def test_columns_and_pictures_are_of_the_same_rows(tiny_faces):
+    faces = read_faces(tiny_faces, Part(), seed=0)
+    table = read_tables(tiny_faces, "part-").to_pylist()
+    assert len(table) == len(faces.sample_id)
+    rows = [0, 143, 70, 0]
+    images = faces.images(rows)
+    assert images.shape == (4, 48, 48, 3)
+    assert images.dtype == np.uint8
+    for image, row in zip(images, rows, strict=True):
+        np.testing.assert_array_equal(image, np.dstack([decode(table[row]["image"])] * 3))
+        assert faces.sample_id[row] == table[row]["sample_id"]
+        assert faces.classes[faces.label[row]] == table[row]["expression"]
+        assert faces.rotation[row] == table[row]["rotation"]
+
+
+@pytest.mark.parametrize("fold", [0, 3])
+def test_a_fold_tests_its_own_people(tiny_faces, fold):
+    faces = read_faces(tiny_faces, Part(fold, 4), seed=2)
+    tested = set(faces.group[faces.role == "test"])
+    assert len(tested) == 2
+    assert {tiny.SUBJECTS[at] for at in np.flatnonzero(fold_of_groups(tiny.SUBJECTS, 4, 2) == fold)} == tested
+    assert not tested & set(faces.group[faces.role == "train"])
+
+
+def test_ferplus_keeps_its_official_split_and_has_no_subjects(tmp_path, tiny_ferplus):
+    catalog = tiny.write_catalog(tmp_path, "ferplus", tiny_ferplus)
+    faces = read_faces(tiny.write_faces(tmp_path, catalog, 48, (-5.0, 0.0, 5.0)), Part(), seed=0)
+    assert Counter(faces.role) == {"train": 24 * 3, "valid": 6, "test": 6}
+    assert faces.classes == ("neutral", "happiness", "anger")
+    assert not faces.has_subjects
+    assert len(set(faces.group)) == 36  # each picture is its own group
+
+
+def test_classes_are_those_of_the_training_rows_and_other_rows_are_left_out(tmp_path):
+    rows = [
+        ("test", None, None, "fear"),
+        ("train", None, None, "anger"),
+        ("train", None, None, "neutral"),
+        ("test", None, None, "anger"),
+        ("valid", None, None, "contempt"),
+        ("test", None, None, "neutral"),
+    ]
+    faces = read_faces(faces_of(tmp_path, rows), Part(), seed=0)
+    assert faces.classes == ("neutral", "anger")
+    assert faces.sample_id.tolist() == ["id1", "id2", "id3", "id5"]
+    assert faces.label.tolist() == [1, 0, 1, 0]
+    assert faces.images(range(4))[:, 0, 0, 0].tolist() == [10, 20, 30, 50]
+
+
+def test_a_sequence_stands_together_where_there_is_no_subject(tmp_path):
+    rows = [(None, None, f"q{number // 2}", ("fear", "anger")[number % 2]) for number in range(24)]
+    faces = read_faces(faces_of(tmp_path, rows), Part(1, 4), seed=0)
+    assert faces.group[::2].tolist() == faces.group[1::2].tolist()
+    assert (faces.role[::2] == faces.role[1::2]).all()
+    assert not faces.has_subjects
+
+
+def test_one_class_in_training_is_an_error(tmp_path):
+    rows = [("train", None, None, "fear"), ("train", None, None, "fear"), ("test", None, None, "anger")]
+    with pytest.raises(InputError, match=r"the training rows are of one class \(fear\); two are needed"):
+        read_faces(faces_of(tmp_path, rows), Part(), seed=0)
+
+
+def test_a_damaged_shard_is_named(tiny_faces):
+    file = tiny_faces / "part-00001.parquet"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 3] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(InputError, match=r"part-00001\.parquet is missing or damaged"):
+        read_faces(tiny_faces, Part(), seed=0)

@@ -1,0 +1,237 @@
+"""Whole commands as a person runs them, on small synthetic faces: results, reuse, resume after kills, bad input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import psutil
+import pyarrow.parquet as pq
+import pytest
+
+from infra.mlflow_engine import store_file
+from infra.settings import engine_environment
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+PROJECT = Path(__file__).parents[2]
+FACES = ["--synthetic.identities", "6", "--synthetic.takes", "1"]
+SMALL = [*FACES, "--face-size", "32", "--batch-size", "16"]
+QUICK = [*SMALL, "--epochs", "1", "--resamples", "100"]
+
+
+def start(home: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "flows", *arguments, "--home", str(home), "--json"],
+        cwd=PROJECT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
+    out, err = process.communicate(timeout=500)
+    assert process.returncode == 0, err[-3000:]
+    return json.loads(out.splitlines()[-1])
+
+
+def run(home: Path, *arguments: str, **environment: str) -> dict[str, Any]:
+    return finish(start(home, *arguments, **environment))
+
+
+def manifests(home: Path) -> dict[str, str]:
+    """The manifest of every finished directory: equal texts are equal shards, bit for bit."""
+    found = home.glob("*/*/manifest.json")
+    return {path.parent.relative_to(home).as_posix(): path.read_text() for path in found}
+
+
+@pytest.fixture(scope="module")
+def retrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    home = tmp_path_factory.mktemp("home")
+    return home, run(home, "retrain", *QUICK, "--levels", "2")
+
+
+def test_retrain_ends_with_a_registered_and_promoted_model(retrained: tuple[Path, dict[str, Any]]) -> None:
+    home, result = retrained
+    assert result["rows"] == 48
+    assert result["face_rows"] == 5 * 48
+    assert result["subjects"] == 6
+    assert result["reused"] == []
+    assert result["model_version"] == 1
+    assert result["verdict"] in ("first", "within noise", "same", "regressed")
+    assert result["champion"] == (1 if result["verdict"] == "first" else None)
+    assert 0 <= result["metrics"]["knn_accuracy"] <= 1
+    assert len(result["levels"]) == 2
+    assert {"ingest", "prepare", "train", "subdivide", "evaluate", "register", "gate"} <= result["seconds"].keys()
+    report = Path(result["report"]).read_text()
+    assert report.count("data:image/png;base64,") >= 5
+    assert "http://" not in report.replace("http://www.w3.org", "")
+
+
+def test_the_same_command_again_does_nothing_twice(retrained: tuple[Path, dict[str, Any]]) -> None:
+    home, before = retrained
+    shards = manifests(home)
+    again = run(home, "retrain", *QUICK, "--levels", "2")
+    assert again["reused"] == ["ingest", "prepare", "train", "subdivide", "evaluate", "register"]
+    assert again["model_version"] == 1
+    assert again["verdict"] == before["verdict"]
+    assert again["metrics"] == before["metrics"]
+    assert manifests(home) == shards
+
+
+def test_a_changed_option_redoes_what_depends_on_it(retrained: tuple[Path, dict[str, Any]]) -> None:
+    home, _ = retrained
+    changed = run(home, "retrain", *QUICK, "--lr", "0.002")
+    assert changed["reused"] == ["ingest", "prepare"]
+    assert changed["model_version"] == 2
+    assert changed["champion"] in (1, 2)
+    promoted = run(home, "promote", "--version", "2")
+    assert promoted["verdict"] == changed["verdict"]
+    assert promoted["champion"] == changed["champion"]
+
+
+def test_the_registered_model_loads_without_pickle_and_takes_pictures(
+    retrained: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, result = retrained
+    for name, value in engine_environment(home, verbose=False).items():
+        monkeypatch.setenv(name, value)
+    mlflow.set_tracking_uri(f"sqlite:///{store_file(home)}")
+    model = mlflow.pyfunc.load_model("models:/fer/1")
+    rows = pq.read_table(next(Path(result["faces"]).glob("part-*.parquet"))).slice(0, 3)
+    made = model.predict(pd.DataFrame({"image": rows["image"].to_pylist()}))
+    assert list(made.columns) == ["expression", "probabilities", "embedding", "sub_class"]
+    for row in made.itertuples():
+        assert sum(row.probabilities) == pytest.approx(1, abs=1e-5)
+        assert len(row.embedding) == 7 * 256
+        assert row.sub_class.rsplit(" ", 1)[0] == row.expression
+    files = [path for path in (home / "mlflow" / "artifacts").rglob("*") if path.is_file()]
+    assert not [path for path in files if path.suffix in (".pkl", ".pickle", ".pt", ".pth")]
+    tags = mlflow.MlflowClient().get_model_version("fer", "1").tags
+    assert {"data_digest", "config", "git_commit", "test_rows"} <= tags.keys()
+
+
+def killed_when(process: subprocess.Popen[str], home: Path, pattern: str) -> None:
+    """SIGKILL as soon as a file that matches stands in the home."""
+    deadline = time.monotonic() + 300
+    while not any(home.glob(pattern)):
+        assert process.poll() is None, f"ended before {pattern}: {process.stderr.read()[-2000:]}"
+        assert time.monotonic() < deadline, pattern
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    process.stderr.close()
+
+
+def test_killed_runs_go_on_and_end_with_the_same_bits(tmp_path: Path) -> None:
+    # two partitions, several checkpoints an epoch, two levels: something to lose in each stage
+    options = ["--synthetic.identities", "33", "--synthetic.takes", "2", "--face-size", "32", "--per-class", "65"]
+    options += ["--batch-size", "64", "--epochs", "1", "--levels", "2", "--checkpoint-steps", "3", "--rotations", "0"]
+    clean, broken = tmp_path / "clean", tmp_path / "broken"
+    expected = run(clean, "subdivide", *options)
+    kill_points = [
+        "catalogs/*/part-*.parquet",  # in ingest: one partition is written
+        "faces/*/part-*.parquet",  # in prepare
+        "runs/*/checkpoint.pt",  # in training, between two checkpoints
+        "subdivisions/*-level-1-*/manifest.json",  # between two levels
+    ]
+    for pattern in kill_points:
+        killed_when(start(broken, "subdivide", *options), broken, pattern)
+    resumed = run(broken, "subdivide", *options)
+    assert resumed["final_loss"] == expected["final_loss"]
+    assert manifests(broken) == manifests(clean)
+
+
+def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
+    process = start(tmp_path, "train", *SMALL, "--epochs", "500")
+    deadline = time.monotonic() + 200
+    while not any(tmp_path.glob("runs/*/checkpoint.pt")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert "same command again" in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+def test_nothing_is_left_running(tmp_path: Path) -> None:
+    process = start(tmp_path, "ingest", *FACES)
+    deadline = time.monotonic() + 100
+    while not (servers := psutil.Process(process.pid).children(recursive=True)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(servers, timeout=30)
+    assert not alive, "the embedded server outlives a killed run"
+
+
+def test_two_ray_workers_train_the_same_model_shape(tmp_path: Path) -> None:
+    result = run(tmp_path, "train", *QUICK, "--workers", "2")
+    assert result["final_loss"] > 0
+    assert sorted(path.name for path in Path(result["run"]).iterdir()) == [
+        "manifest.json",
+        "network.safetensors",
+        "run.json",
+    ]
+
+
+def test_a_dask_cluster_by_address_gives_the_same_shards(tmp_path: Path) -> None:
+    scheduler_file = tmp_path / "scheduler.json"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    dask = [sys.executable, "-m", "distributed.cli"]
+    scheduler = subprocess.Popen(
+        [dask[0], "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+        + ["--scheduler-file", str(scheduler_file)],
+        **quiet,
+    )
+    worker = subprocess.Popen(
+        [dask[0], "-m", "distributed.cli.dask_worker", "--scheduler-file", str(scheduler_file), "--host", "127.0.0.1"]
+        + ["--no-dashboard", "--no-nanny", "--nthreads", "1"],
+        cwd=PROJECT,
+        **quiet,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not scheduler_file.exists() or not scheduler_file.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        address = json.loads(scheduler_file.read_text())["address"]
+        run(tmp_path / "cluster", "prepare", *FACES, DASK_SCHEDULER_ADDRESS=address)
+    finally:
+        for process in (worker, scheduler):
+            process.terminate()
+            process.wait()
+    run(tmp_path / "local", "prepare", *FACES)
+    assert manifests(tmp_path / "cluster") == manifests(tmp_path / "local")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["evaluate", *QUICK, "--folds", "60"], "use --folds from 2 to 6"),
+        (["train", *SMALL, "--weights", "none.safetensors"], "none.safetensors"),
+        (["promote"], "no challenger"),
+    ],
+)
+def test_what_only_a_stage_can_see_is_one_sentence_and_exit_code_2(
+    tmp_path: Path, arguments: list[str], named: str
+) -> None:
+    process = start(tmp_path, *arguments)
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 2, err[-2000:]
+    assert named in err.splitlines()[-1]
+    assert err.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in err
+    assert out == ""
