@@ -51,7 +51,7 @@ class HomeOptions(Frozen):
     verbose: bool = Field(False, description="show the engines' own logs and tracebacks")
 
 
-class IngestOptions(HomeOptions, DatasetOptions):
+class CatalogOptions(HomeOptions, DatasetOptions):
     """Source folder -> catalog."""
 
     dataset: Annotated[str, _one_of(datasets.REGISTRY)] = Field(
@@ -59,7 +59,6 @@ class IngestOptions(HomeOptions, DatasetOptions):
     )
     source: Path | None = Field(None, description="the data set's folder; synthetic needs none")
     per_class: int | None = Field(None, ge=1, description="take at most this many pictures of each class and split")
-    dry_run: bool = Field(False, description="say what would be taken and set aside, write nothing")
 
     @model_validator(mode="after")
     def _source_is_given(self) -> Self:
@@ -80,7 +79,13 @@ class IngestOptions(HomeOptions, DatasetOptions):
         return getattr(self, self.dataset) if self.adapter.options else None
 
 
-class PrepareOptions(IngestOptions):
+class IngestOptions(CatalogOptions):
+    """The ingest command."""
+
+    dry_run: bool = Field(False, description="say what would be taken and set aside, write nothing")
+
+
+class PrepareOptions(CatalogOptions):
     """Catalog -> face crops."""
 
     face_size: int | None = Field(

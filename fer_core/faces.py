@@ -90,14 +90,22 @@ def face_partition(catalog: pa.Table, face_size: int, rotations: tuple[float, ..
     rejected = []
     for row in catalog.to_pylist():
         landmarks = _landmarks(row)
-        if landmarks is None and not REGISTRY[row["dataset"]].is_face_crop:
-            rejected.append(Rejected(row["source_path"], "no landmarks to crop by"))
+        reason = _why_not(landmarks, REGISTRY[row["dataset"]].is_face_crop)
+        if reason:
+            rejected.append(Rejected(row["source_path"], reason))
             continue
         image = decode(row["image"])
         assert image is not None, "ingest has decoded it"
         angles = rotations if row["split"] in (None, "train") else (0.0,)
         made += [_crop(row, image, landmarks, face_size, angle) for angle in angles]
     return pa.Table.from_pylist(made, schema=SAMPLE_SCHEMA), rejected
+
+
+def _why_not(landmarks_P3: np.ndarray | None, is_face_crop: bool) -> str | None:
+    """Why a picture cannot be cropped, or None."""
+    if landmarks_P3 is None:
+        return None if is_face_crop else "no landmarks to crop by"
+    return "all landmarks are one point" if np.ptp(landmarks_P3[:, :2], axis=0).max() < 1 else None
 
 
 def _landmarks(row: dict[str, Any]) -> np.ndarray | None:

@@ -34,12 +34,17 @@ def source_fingerprint(source: Path | None) -> str:
     """
     if source is None:
         return "none"
-    stats = []
-    for folder, folders, files in os.walk(source):
+    stats: list[tuple[str, int, int, int]] = []
+    visited: set[str] = set()
+    for folder, folders, files in os.walk(source, followlinks=True):
+        if os.path.realpath(folder) in visited:  # links in a circle
+            folders.clear()
+            continue
+        visited.add(os.path.realpath(folder))
         folders.sort()
         for name in sorted(files):
             path = Path(folder, name)
-            stat = path.lstat()
+            stat = path.stat() if path.exists() else path.lstat()
             stats.append((path.relative_to(source).as_posix(), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
     return digest_of(stats)
 
@@ -182,14 +187,7 @@ def picture_problem(data: bytes) -> tuple[str, str] | None:
 
 
 def decode(data: bytes) -> np.ndarray | None:
-    """Decode to uint8 (H, W) grey or (H, W, 3) RGB, as stored; None where the bytes are damaged.
-
-    OpenCV fills the rest of a truncated PNG or JPEG with grey and says nothing, so the end marker is checked.
-    """
-    if data.startswith(b"\x89PNG") and b"IEND" not in data[-16:]:
-        return None
-    if data.startswith(b"\xff\xd8") and b"\xff\xd9" not in data[-512:]:
-        return None
+    """Decode to uint8 (H, W) grey or (H, W, 3) RGB, as stored; None where the bytes are damaged or cut short."""
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
     except cv2.error:

@@ -54,8 +54,10 @@ class Predictor:
         """Encoded pictures -> predictions; without landmarks (P, 2+) the whole picture is taken as the face.
 
         Raises:
-            InputError: a picture cannot be read; the message says which and why.
+            InputError: there is none, or one cannot be read; the message says which and why.
         """
+        if not pictures:
+            raise InputError("no picture was given")
         points = landmarks or [None] * len(pictures)
         return self.predict_faces(
             np.stack([self._face(at, *pair) for at, pair in enumerate(zip(pictures, points, strict=True))])

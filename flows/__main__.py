@@ -4,6 +4,7 @@ import errno
 import importlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -25,6 +26,7 @@ COMMANDS = {
 }
 """Command -> the class of its options in fer_core.config; the flow of the same name is in flows.commands."""
 BAD_INPUT, INTERRUPTED = 2, 130
+LEAST_FREE_BYTES = 2**20
 
 
 def main(arguments: list[str]) -> int:
@@ -39,15 +41,6 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted: run the same command again and it goes on where it was", file=sys.stderr)
         return INTERRUPTED
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        print(
-            f"error: the disk is full ({error.filename or 'while writing'}): free some space and run the same command "
-            "again; what is finished is kept",
-            file=sys.stderr,
-        )
-        return BAD_INPUT
 
 
 def _run(arguments: list[str]) -> int:
@@ -62,7 +55,15 @@ def _run(arguments: list[str]) -> int:
     options = _options(command, arguments[1:])
     _check_home(options.home)
     os.environ.update(engine_environment(options.home, options.verbose))
-    values = _run_flow(command, options, started)
+    try:
+        values = _run_flow(command, options, started)
+    except Exception as error:
+        if _is_disk_full(error, options.home):
+            raise InputError(
+                f"the disk of --home {options.home} is full; free some space and run the same command again: what is "
+                "finished is kept"
+            ) from error
+        raise
     values["seconds"]["total"] = round(time.perf_counter() - started, 3)
     summary = importlib.import_module("flows.summary")
     print(summary.table(values), file=sys.stderr if options.json_ else sys.stdout)
@@ -88,6 +89,11 @@ def _check_home(home: Path) -> None:
         tempfile.TemporaryFile(dir=home).close()
     except OSError as error:
         raise InputError(f"--home {home} cannot be written to: {error.strerror}; choose another folder") from None
+
+
+def _is_disk_full(error: Exception, home: Path) -> bool:
+    """The writers of weights, shards and databases each have errors of their own for it."""
+    return getattr(error, "errno", None) == errno.ENOSPC or shutil.disk_usage(home).free < LEAST_FREE_BYTES
 
 
 def _run_flow(command: str, options: Any, started: float) -> dict[str, Any]:

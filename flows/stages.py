@@ -2,7 +2,7 @@
 
 from prefect import flow
 
-from fer_core.config import EvaluateOptions, IngestOptions, PrepareOptions, SubdivideOptions, TrainOptions
+from fer_core.config import CatalogOptions, EvaluateOptions, PrepareOptions, SubdivideOptions, TrainOptions
 from fer_core.folds import Part
 from tasks.data import write_catalog, write_faces
 from tasks.evaluation import write_evaluation
@@ -14,7 +14,7 @@ HOLD_OUT = Part()
 
 
 @flow
-def ingest(options: IngestOptions) -> Made:
+def ingest(options: CatalogOptions) -> Made:
     """Source folder -> catalog."""
     return write_catalog(options)
 

@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 
 from fer_core import ingest as ingesting
 from fer_core.code_digest import code_digest
-from fer_core.config import IngestOptions, PrepareOptions
+from fer_core.config import CatalogOptions, PrepareOptions
 from fer_core.datasets.base import Scan
 from fer_core.directories import Directory, read_manifest
 from fer_core.faces import write_face_shard
@@ -21,7 +21,7 @@ from tasks.made import Made, make
 ROWS_A_PARTITION = 512
 
 
-def scan_source(options: IngestOptions) -> Scan:
+def scan_source(options: CatalogOptions) -> Scan:
     """What the source holds, as far as names and label files tell.
 
     Raises:
@@ -32,7 +32,7 @@ def scan_source(options: IngestOptions) -> Scan:
 
 
 @task(cache_policy=NO_CACHE)
-def write_catalog(options: IngestOptions) -> Made:
+def write_catalog(options: CatalogOptions) -> Made:
     """Read every picture of the source once: one row each, what cannot be taken set aside with its reason."""
     own = options.own.model_dump(mode="json") if options.own else {}
     fingerprint = ingesting.source_fingerprint(options.source if options.adapter.needs_source else None)

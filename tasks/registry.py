@@ -58,7 +58,7 @@ def register_model(
     """Log the run to MLflow and register its model; the version of an evaluation that was registered before."""
     started = time.perf_counter()
     predictions = pq.read_table(evaluation.path / PREDICTIONS, columns=["sample_id", "truth"])
-    config = options.model_dump(mode="json", exclude={"home", "json_", "verbose", "dry_run"})
+    config = options.model_dump(mode="json", exclude={"home", "config", "json_", "verbose"})
     tags = {
         "title": f"{options.method} on {options.dataset}",
         "data_digest": faces.content,

@@ -100,11 +100,19 @@ def test_given_values_go_before_the_recipes():
     assert options(weights="w.pt", epochs=2).recipe == REGISTRY["mul_dml"].paper.replaced(epochs=2)
 
 
-def test_own_options_are_those_of_the_chosen_names():
+def test_own_options_are_those_of_the_chosen_names(tmp_path):
     made = options(method="sgm", sgm={"sigma": 2}, synthetic={"identities": 4})
     assert made.method_options.sigma == 2
     assert made.own.identities == 4
-    assert options(dataset="ck_plus", source="faces").own is None
+    (tmp_path / "anger").mkdir()
+    assert options(dataset="ck_plus", source=tmp_path).own is None
+
+
+def test_a_source_that_is_no_folder_is_refused(tmp_path):
+    with pytest.raises(ValidationError, match="absent does not exist; ck_plus expects folders anger"):
+        options(dataset="ck_plus", source=tmp_path / "absent")
+    with pytest.raises(ValidationError, match="is empty; ferplus expects"):
+        options(dataset="ferplus", source=tmp_path)
 
 
 def test_folds_are_parts():
@@ -114,7 +122,7 @@ def test_folds_are_parts():
 def test_each_command_takes_the_options_of_the_stages_before_it():
     stages = [
         config.HomeOptions,
-        config.IngestOptions,
+        config.CatalogOptions,
         config.PrepareOptions,
         config.TrainOptions,
         config.SubdivideOptions,
@@ -124,6 +132,7 @@ def test_each_command_takes_the_options_of_the_stages_before_it():
     for before, after in pairwise(stages):
         assert before.model_fields.keys() < after.model_fields.keys()
     assert "epochs" not in config.PrepareOptions.model_fields
+    assert "dry_run" not in config.RetrainOptions.model_fields
     with pytest.raises(ValidationError, match="epochs"):
         config.IngestOptions(epochs=3)
 
