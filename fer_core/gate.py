@@ -18,8 +18,8 @@ class Decision:
 
     Attributes:
         verdict: improved / regressed where the 95 % interval of the difference leaves 0 out; same where both models
-            are right on the same rows; first where there is no champion and the candidate is more often right than
-            always guessing the commonest class.
+            are right on the same rows; first where there is no champion, unless the interval says that always
+            guessing the commonest class is better.
         promote: whether the candidate becomes the champion.
         reason: one sentence with the numbers.
         difference: accuracy of the candidate less the champion's (or less the commonest class's share).
@@ -54,12 +54,12 @@ def decide(
     rival = "always guessing the commonest class" if champion_N is None else "the champion"
     difference = paired_difference(rival_N, correct_N, subject_N, seed=0, resamples=RESAMPLES).interval
     verdict: Verdict
-    if champion_N is None and difference.value > 0:
+    if difference.high < 0:
+        verdict = "regressed"
+    elif champion_N is None:
         verdict = "first"
     elif difference.low > 0:
         verdict = "improved"
-    elif difference.high < 0:
-        verdict = "regressed"
     else:
         verdict = "same" if np.array_equal(rival_N, correct_N) else "within noise"
     num_subjects = len(np.unique(subject_N))
