@@ -17,6 +17,7 @@ LIBRARIES = {
     "numpy": "numpy",
     "cv2": "opencv-python-headless",
     "pyarrow": "pyarrow",
+    "PIL": "pillow",
     "sklearn": "scikit-learn",
     "albumentations": "albumentations",
 }

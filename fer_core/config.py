@@ -97,8 +97,10 @@ class PrepareOptions(CatalogOptions):
 
     @model_validator(mode="after")
     def _upright_is_among_the_rotations(self) -> Self:
-        if 0 not in self.rotations:
-            raise ValueError("--rotations must have 0 in it: upright rows are what is embedded and tested")
+        if self.rotations.count(0) != 1 or len(set(self.rotations)) < len(self.rotations):
+            raise ValueError(
+                "--rotations must be different and have 0 among them: upright rows are embedded and tested"
+            )
         return self
 
     @property
@@ -138,12 +140,24 @@ class TrainOptions(PrepareOptions, MethodOptions):
             raise ValueError(f"--patch {self.patch_size} is larger than --face-size {self.crop_size}")
         return self
 
+    @model_validator(mode="after")
+    def _weights_are_a_file(self) -> Self:
+        if self.weights is not None and not self.weights.is_file():
+            raise ValueError(f"--weights {self.weights} does not exist or is not a file")
+        return self
+
+    @model_validator(mode="after")
+    def _every_worker_has_rows(self) -> Self:
+        if self.workers > self.recipe.batch_size:
+            raise ValueError(f"--workers {self.workers} share batches of {self.recipe.batch_size}: use fewer")
+        return self
+
     @property
     def patch_size(self) -> int:
-        """The side of a patch, pixels; where only the face size is given, in the paper's proportion."""
+        """The side of a patch, pixels; for a face size that is not the data set's own, in the paper's proportion."""
         if self.patch is not None:
             return self.patch
-        return self.adapter.patch if self.face_size is None else round(self.face_size * 224 / 236)
+        return self.adapter.patch if self.crop_size == self.adapter.face_size else round(self.crop_size * 224 / 236)
 
     @property
     def method_options(self) -> Frozen:

@@ -5,11 +5,13 @@ under a temporary name and renamed: where its name stands, it is whole. A direct
 and goes on at its first missing shard; two writers of one directory write the same bytes and do not tear each other.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,15 @@ def write_table(path: Path, table: pa.Table) -> None:
     )
 
 
+@contextmanager
+def alone(lock_file: Path) -> Iterator[None]:
+    """Alone among the processes that hold this lock; it is given up when the process ends, however it ends."""
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    with lock_file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What a finished directory holds: `shards` maps file name -> {rows, bytes, sha256}."""
@@ -122,16 +133,18 @@ class Directory:
                 raise InputError(f"{file} is damaged; delete it and run the same command again to rebuild it")
         return not damaged
 
-    def has(self, file: str) -> bool:
-        """Whether a file of an unfinished directory is already whole."""
-        return (self.path / file).exists()
+    def lock(self) -> AbstractContextManager[None]:
+        """Held while the directory is made, so that a second run waits for the first and finds its work done."""
+        return alone(self.path.parent / f".{self.path.name}.lock")
 
     def start(self) -> None:
-        """Make the folder."""
+        """Make the folder, and drop what a killed run has half written. The caller holds `lock`."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot write to {self.path}: {error.strerror}; choose another --home") from error
+        for left in self.path.glob(".*.tmp"):
+            left.unlink()
 
     def finish(self, files: Iterable[str], summary: dict[str, Any]) -> Manifest:
         """Write the manifest over `files` and return it."""

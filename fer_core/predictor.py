@@ -1,11 +1,12 @@
 """A trained model in use: face pictures in; expression, probabilities, embedding and sub-class out."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from fer_core.embedding import embed
+from fer_core.embedding import BATCH, embed
 from fer_core.errors import InputError
 from fer_core.evaluation.neighbours import count_votes, majority, nearest
 from fer_core.faces import face_transform, warp
@@ -58,10 +59,13 @@ class Predictor:
         """
         if not pictures:
             raise InputError("no picture was given")
-        points = landmarks or [None] * len(pictures)
-        return self.predict_faces(
-            np.stack([self._face(at, *pair) for at, pair in enumerate(zip(pictures, points, strict=True))])
-        )
+        made = []
+        for start in range(0, len(pictures), BATCH):
+            batch = range(start, min(start + BATCH, len(pictures)))
+            faces = [self._face(at, pictures[at], landmarks[at] if landmarks else None) for at in batch]
+            made.append(self.predict_faces(np.stack(faces)))
+        columns = ([getattr(part, field.name) for part in made] for field in dataclasses.fields(Predictions))
+        return Predictions(*(np.concatenate(column) for column in columns))
 
     def predict_faces(self, faces_BHWC: np.ndarray) -> Predictions:
         """Face crops uint8 (B, face_size, face_size, 3) -> predictions."""

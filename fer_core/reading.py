@@ -59,7 +59,7 @@ def read_faces(directory: Path, part: Part, seed: int) -> FaceTable:
     Classes are those of the training rows; rows of other classes are left out.
 
     Raises:
-        InputError: the training rows are of one class, or the rows cannot be divided (folds.roles).
+        InputError: the training rows are of one class, no test row is of theirs, or folds.roles cannot divide them.
     """
     table = read_tables(directory, "part-", [*LABEL_COLUMNS, "image"])
     columns = {name: table[name].to_pylist() for name in LABEL_COLUMNS}
@@ -70,6 +70,8 @@ def read_faces(directory: Path, part: Part, seed: int) -> FaceTable:
     if len(classes) < 2:
         raise InputError(f"the training rows are of one class ({', '.join(classes)}); two are needed")
     kept = np.flatnonzero(np.isin(expression, classes))
+    if not np.isin(expression[role == "test"], classes).any():
+        raise InputError(f"no test row is of a class that is trained on ({', '.join(classes)})")
     index_of = {name: index for index, name in enumerate(classes)}
     return FaceTable(
         sample_id=np.array(columns["sample_id"])[kept],

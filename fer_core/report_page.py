@@ -12,7 +12,7 @@ from fer_core.reading import FaceTable
 from fer_core.report import PublishedRow, ReportPage, render_report
 from fer_core.subdivision import top_k
 
-GALLERY_SIZE = 8
+GALLERY_SIZE = 16
 MOST_MISTAKES = 24
 LEAST_FOR_TSNE = 4
 PUBLISHED: Mapping[tuple[str, str], PublishedRow] = {

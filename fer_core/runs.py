@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from fer_core.training import Trained, TrainingPlan, build_network
 DESCRIPTION = "run.json"
 NETWORK = "network.safetensors"
 FILES = (DESCRIPTION, NETWORK)
+PROGRESS = "progress.jsonl"
+"""Rows shown while training, with images a second; beside the run's files, as no two runs measure alike."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,13 @@ def save_run(folder: Path, plan: TrainingPlan, trained: Trained) -> None:
 def read_description(folder: Path) -> RunDescription:
     """How the run in `folder` was made."""
     return RunDescription(**json.loads((folder / DESCRIPTION).read_text()))
+
+
+def speed_of(folder: Path) -> dict[str, float]:
+    """Median images a second while the run was trained; empty where its progress rows are gone."""
+    file = folder / PROGRESS
+    rows = [json.loads(row) for row in file.read_text().splitlines()] if file.exists() else []
+    return {"images_per_second": statistics.median(row["images_per_second"] for row in rows)} if rows else {}
 
 
 def load_network(folder: Path) -> Network:

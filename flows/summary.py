@@ -35,6 +35,7 @@ class Summary:
         """Catalog, and faces where they were made."""
         self._count(*stages)
         self.values |= {**stages[0].summary, "directory": str(stages[0].path)}
+        self.values["set_aside"] = stages[-1].summary["set_aside"]
         if len(stages) > 1:
             self.values |= {"faces": str(stages[1].path), "face_rows": stages[1].summary["rows"]}
         return self

@@ -6,15 +6,24 @@ from typing import Any
 
 from dask.distributed import Client, as_completed
 
+from fer_core.errors import InputError
+
+_LOOPBACK = {"dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0"}
+"""Scheduler and worker serve their state over HTTP whatever they are told, and on all interfaces if told nothing."""
+
 
 @contextmanager
 def dask_client(address: str | None) -> Iterator[Client]:
-    """A client of the scheduler at `address`; unset: threads of this process, nothing that listens.
+    """A client of the scheduler at `address`; unset: threads of this process.
 
     Threads do: decoding, warping and encoding release the interpreter's lock, and start-up costs no process.
     """
-    where: dict[str, Any] = {"address": address} if address else {"processes": False, "dashboard_address": None}
-    with Client(**where, set_as_default=False) as client:
+    where: dict[str, Any] = {"address": address} if address else {"processes": False, **_LOOPBACK}
+    try:
+        client = Client(**where, set_as_default=False)
+    except OSError as error:
+        raise InputError(f"no Dask scheduler answers at DASK_SCHEDULER_ADDRESS {address}: {error}") from error
+    with client:
         yield client
 
 

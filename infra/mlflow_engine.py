@@ -1,7 +1,6 @@
 """The one module that imports MLflow: runs, lineage and the registry."""
 
 import contextlib
-import fcntl
 import importlib.metadata
 import logging
 import time
@@ -20,7 +19,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import Array
 
-from fer_core.directories import write_atomically
+from fer_core.directories import alone, write_atomically
 from fer_core.errors import InputError
 from fer_core.predictor import Predictor
 
@@ -28,7 +27,18 @@ EXPERIMENT = "fer"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 MODEL_CODE = Path(__file__).with_name("registered_model.py")
 PROJECT = MODEL_CODE.parents[1]
-REQUIREMENTS = ("torch", "numpy", "opencv-python-headless", "pyarrow", "safetensors", "albumentations", "pydantic")
+REQUIREMENTS = (
+    "torch",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "pyarrow",
+    "safetensors",
+    "albumentations",
+    "scikit-learn",
+    "pydantic",
+)
+"""What fer_core.predictor imports, at any depth."""
 SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec(DataType.binary, "image")]),
     outputs=Schema(
@@ -55,20 +65,13 @@ def make_store(home: Path) -> None:
     """
     folder = store_file(home).parent
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / "store.lock"):
+    with alone(folder / "store.lock"):
         if not store_file(home).exists():
             write_atomically(store_file(home), _make_tables)
 
 
 def _make_tables(file: Path) -> None:
     _client(f"sqlite:///{file}").search_experiments()
-
-
-@contextmanager
-def _alone(lock_file: Path) -> Iterator[None]:
-    with lock_file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _client(uri: str) -> mlflow.MlflowClient:
@@ -123,6 +126,10 @@ class Registry:
 
     def register(self, candidate: Candidate) -> tuple[int, bool]:
         """Log a run with the model and register it: the version, and whether one with the digest was there before."""
+        with self.locked():
+            return self._register(candidate)
+
+    def _register(self, candidate: Candidate) -> tuple[int, bool]:
         known = self._client.search_model_versions(f"name='{self.model_name}' and tags.digest='{candidate.digest}'")
         if known:
             return int(known[0].version), True
@@ -138,10 +145,14 @@ class Registry:
         return int(version.version), False
 
     def version_of(self, alias: str) -> int | None:
-        """The version an alias points at, or None."""
-        with contextlib.suppress(MlflowException):
-            return int(self._client.get_model_version_by_alias(self.model_name, alias).version)
-        return None
+        """The version an alias points at, or None. A registry that does not answer raises: it is not an empty one."""
+        try:
+            aliases = self._client.get_registered_model(self.model_name).aliases
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return None
+        return int(aliases[alias]) if alias in aliases else None
 
     def tags_of(self, version: int) -> dict[str, str]:
         """The tags of a version.
@@ -179,8 +190,7 @@ class Registry:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Alone among the processes of this home: reading the champion and moving its alias are one step."""
-        (self._home / "mlflow").mkdir(parents=True, exist_ok=True)
-        with _alone(self._home / "mlflow" / f"{self.model_name}.lock"):
+        with alone(self._home / "mlflow" / f"{self.model_name}.lock"):
             yield
 
     def _experiment(self) -> str:

@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+from fer_core.directories import alone
 from fer_core.errors import InputError
 
 UVICORN = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
@@ -32,7 +33,8 @@ class EmbeddedServer:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}/api"
         self._log = home / "prefect" / "server.log"
-        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._starting = contextlib.ExitStack()
+        self._starting.enter_context(alone(home / "prefect" / "start.lock"))  # migrating one file is for one at a time
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*UVICORN, "--port", str(self.port)],
@@ -52,7 +54,10 @@ class EmbeddedServer:
         deadline = time.monotonic() + START_UP_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             with contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-                urllib.request.urlopen(f"{self.url}/health", timeout=5).close()
+                urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+                    f"{self.url}/health", timeout=5
+                ).close()
+                self._starting.close()
                 return
             time.sleep(0.05)
         self.stop()
@@ -60,6 +65,7 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """End it; its records stay in the home."""
+        self._starting.close()
         self._process.terminate()
         try:
             self._process.wait(timeout=5)
@@ -79,6 +85,7 @@ def prefect_server(home: Path, given: str | None) -> Iterator[EmbeddedServer | N
     try:
         yield server
     finally:
+        del os.environ["PREFECT_API_URL"]
         _send_what_is_queued()
         server.stop()
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -15,12 +16,14 @@ import torch
 from ray import train as ray_train
 from ray.train.torch import TorchTrainer
 
-from fer_core.runs import save_run
+from fer_core.directories import write_bytes
+from fer_core.errors import InputError
+from fer_core.runs import PROGRESS, save_run
 from fer_core.training import FolderStore, TrainingPlan, World, train
 
 MAX_FAILURES = 3
 """Restarts of a run whose worker was lost; more than that is no accident."""
-PROGRESS = "progress.jsonl"
+REFUSAL = "refusal.txt"
 Progress = Callable[[dict[str, float]], None]
 
 
@@ -60,10 +63,21 @@ def train_with_ray(plan: TrainingPlan, folder: Path, workers: int, address: str 
     folder = folder.absolute()
     if workers == 0:
         logging.getLogger("ray.train").setLevel(logging.WARNING)
-        _trainer(plan, folder, workers, progress).fit()
+        keep = _write_rows(folder / PROGRESS)
+
+        def show(row: dict[str, float]) -> None:
+            keep(row)
+            progress(row)
+
+        _trainer(plan, folder, workers, show).fit()
         return
     with _cluster(address, workers), _followed(folder / PROGRESS, progress):
         _trainer(plan, folder, workers, None).fit()
+    refusal = folder / REFUSAL
+    if refusal.exists():
+        sentence = refusal.read_text()
+        shutil.rmtree(folder)
+        raise InputError(sentence)
 
 
 def _trainer(plan: TrainingPlan, folder: Path, workers: int, progress: Progress | None) -> TorchTrainer:
@@ -86,7 +100,13 @@ def _worker(config: dict[str, Any]) -> None:
     context = ray_train.get_context()
     world = World(context.get_world_rank(), context.get_world_size(), _device())
     store = FolderStore(folder) if progress else RayStore(world.rank)
-    trained = train(plan, world, store, progress or _write_rows(folder / PROGRESS))
+    try:
+        trained = train(plan, world, store, progress or _write_rows(folder / PROGRESS))
+    except InputError as error:
+        if progress:
+            raise
+        write_bytes(folder / REFUSAL, str(error).encode())  # raised here, Ray would start the workers again
+        return
     if world.rank == 0:
         save_run(folder, plan, trained)
 
@@ -112,7 +132,9 @@ def _followed(file: Path, progress: Progress) -> Iterator[None]:
 
     def follow() -> None:
         with file.open() as rows:
-            while not stop.wait(0.5):
+            ended = False
+            while not ended:
+                ended = stop.wait(0.5)  # once more after the end: the last rows come just before it
                 for row in rows:
                     progress(json.loads(row))
 
@@ -129,7 +151,10 @@ def _followed(file: Path, progress: Progress) -> Iterator[None]:
 def _cluster(address: str | None, workers: int) -> Iterator[None]:
     """The cluster at `address`, or one on loopback with a processor for each worker."""
     if address:
-        ray.init(address=address, log_to_driver=False)
+        try:
+            ray.init(address=address, log_to_driver=False)
+        except ConnectionError as error:
+            raise InputError(f"no Ray cluster answers at RAY_ADDRESS {address}: {error}") from error
     else:
         ray.init(
             address="local",

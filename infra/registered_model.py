@@ -24,8 +24,7 @@ class FerModel(PythonModel):
         """One row a picture.
 
         Args:
-            model_input: column `image` (encoded PNG or JPEG bytes), optionally `landmarks` (flat x, y, z in pixels);
-                without landmarks the whole picture is taken as the face.
+            model_input: column `image` (encoded PNG or JPEG bytes); the whole picture is taken as the face.
         """
         classes = self.predictor.classes
         made = self.predictor.predict_pictures(list(model_input["image"]))

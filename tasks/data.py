@@ -1,5 +1,6 @@
 """Source folder -> catalog -> face crops, mapped by Dask over partitions."""
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,10 @@ def write_faces(options: PrepareOptions, catalog: Made) -> Made:
             (catalog.path, name, directory.path, options.crop_size, options.rotations) for name in sorted(shards)
         ]
         _map("prepare", write_face_shard, partitions, catalog.summary["rows"])
-        return ingesting.files_of(directory.path), ingesting.summary_of(directory.path)
+        summary = ingesting.summary_of(directory.path)
+        summary["set_aside"] = Counter(catalog.summary["set_aside"]) + Counter(summary["set_aside"])
+        ingesting.check_summary(options.dataset, summary)
+        return ingesting.files_of(directory.path), summary
 
     made = make("prepare", directory, build)
     _tell(made)

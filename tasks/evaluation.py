@@ -20,6 +20,7 @@ from fer_core.predictor import Predictor
 from fer_core.reading import read_faces
 from infra.progress import Ticker, logger
 from tasks.made import Fold, Level, Made, make
+from tasks.model import chosen_code
 
 PREDICTIONS, METRICS, REPORT, FIGURES = "predictions.parquet", "metrics.json", "report.html", "figures"
 
@@ -31,9 +32,14 @@ def write_evaluation(options: EvaluateOptions, faces: Made, level: Level, part: 
         options.home / "evaluations",
         f"{options.dataset}-{options.method}",
         kind="evaluation",
-        config={"part": list(part), "seed": options.seed, "resamples": options.resamples},
+        config={
+            "part": list(part),
+            "seed": options.seed,
+            "resamples": options.resamples,
+            "set_aside": faces.summary["set_aside"],
+        },
         inputs={"faces": faces.content, "run": level.run.content, "level": level.groups.content},
-        code=code_digest("fer_core.assess", "fer_core.report_page"),
+        code=code_digest("fer_core.assess", "fer_core.report_page", *chosen_code(options)),
     )
     stage = "evaluate" if part.fold is None else f"evaluate {part.fold + 1}/{part.folds}"
 
@@ -82,11 +88,16 @@ def _show_table(made: Made) -> None:
 
 
 def cross_validation(folds: list[Fold]) -> dict[str, float]:
-    """Mean and standard deviation (n - 1) over the folds of each metric of their evaluations."""
+    """Mean and standard deviation (n - 1) over the folds of each metric that all of them have.
+
+    A small fold has no Recall@32: a mean over some folds would stand beside means over all.
+    """
     evaluations = [fold.evaluation for fold in folds]
     found = {}
     for name in evaluations[0].summary:
-        values = [made.summary[name] for made in evaluations if name in made.summary]
+        if not all(name in made.summary for made in evaluations):
+            continue
+        values = [made.summary[name] for made in evaluations]
         found[name] = float(np.mean(values))
         found[f"{name}_std"] = float(np.std(values, ddof=1))
     return found

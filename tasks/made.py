@@ -56,15 +56,16 @@ def make(stage: str, directory: Directory, build: Callable[[], tuple[Iterable[st
             was cut off.
     """
     started = time.perf_counter()
-    reused = directory.finished()
-    if reused:
-        manifest = directory.manifest()
-        logger.info("%-9s reused %s: same inputs, options and code", stage, directory.path.name)
-    else:
-        directory.start()
-        logger.info("%-9s making %s", stage, directory.path.name)
-        files, summary = build()
-        manifest = directory.finish(files, summary)
+    with directory.lock():
+        reused = directory.finished()
+        if reused:
+            manifest = directory.manifest()
+            logger.info("%-9s reused %s: same inputs, options and code", stage, directory.path.name)
+        else:
+            directory.start()
+            logger.info("%-9s making %s", stage, directory.path.name)
+            files, summary = build()
+            manifest = directory.finish(files, summary)
     seconds = time.perf_counter() - started
     return Made(stage, directory.path, manifest.content, reused, seconds, manifest.summary)
 

@@ -1,7 +1,6 @@
 """Face crops -> run -> sub-classes: training by Ray Train, and the levels of Algorithm 2."""
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from prefect import task
@@ -11,7 +10,6 @@ from fer_core import backbones, levels, methods, runs
 from fer_core.code_digest import code_digest
 from fer_core.config import SubdivideOptions, TrainOptions
 from fer_core.directories import Directory, file_sha256
-from fer_core.errors import InputError
 from fer_core.folds import Part
 from fer_core.precision import trains_in_bfloat16
 from fer_core.reading import read_faces
@@ -21,7 +19,7 @@ from infra.ray_engine import train_with_ray
 from infra.settings import Settings
 from tasks.made import Level, Made, make, remove
 
-LEFTOVERS = ("checkpoint.pt", "progress.jsonl", "ray")
+LEFTOVERS = ("checkpoint.pt", "ray")
 """What a run needs while it trains, and not after."""
 
 
@@ -40,12 +38,7 @@ def train_run(options: TrainOptions, faces: Made, part: Part, before: Level | No
         kind="run",
         config=_config(options, plan),
         inputs=_inputs(options, faces, before),
-        code=code_digest(
-            "fer_core.training",
-            "fer_core.runs",
-            methods.REGISTRY[options.method].__module__,
-            backbones.REGISTRY[options.backbone].__module__,
-        ),
+        code=code_digest("fer_core.training", "fer_core.runs", *chosen_code(options)),
     )
     stage = "train" if part.fold is None else f"train {part.fold + 1}/{part.folds}"
 
@@ -70,7 +63,7 @@ def write_level(options: SubdivideOptions, faces: Made, run: Made, number: int, 
         kind="subdivision",
         config={"components": number, "seed": options.seed, "part": list(part)},
         inputs={"faces": faces.content, "run": run.content},
-        code=code_digest("fer_core.levels"),
+        code=code_digest("fer_core.levels", *chosen_code(options)),
     )
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
@@ -84,6 +77,11 @@ def write_level(options: SubdivideOptions, faces: Made, run: Made, number: int, 
     made = make("subdivide", directory, build)
     logger.info("%-9s level %d: components %s", made.stage, number, made.summary["components"])
     return made
+
+
+def chosen_code(options: TrainOptions) -> tuple[str, str]:
+    """The modules of the method and the backbone that are used, which code digests do not find through registries."""
+    return methods.REGISTRY[options.method].__module__, backbones.REGISTRY[options.backbone].__module__
 
 
 def _plan(options: TrainOptions, faces: Made, part: Part, before: Level | None) -> TrainingPlan:
@@ -121,11 +119,7 @@ def _inputs(options: TrainOptions, faces: Made, before: Level | None) -> dict[st
     inputs = {"faces": faces.content}
     if before is not None:
         inputs |= {"start": before.run.content, "labels": before.groups.content}
-    if options.weights is None:
-        return inputs
-    if not options.weights.is_file():
-        raise InputError(f"--weights {options.weights} does not exist or is not a file")
-    return {**inputs, "weights": file_sha256(Path(options.weights))}
+    return inputs if options.weights is None else {**inputs, "weights": file_sha256(options.weights)}
 
 
 def _show(stage: str, plan: TrainingPlan, row: dict[str, float]) -> None:

@@ -1,6 +1,7 @@
 """Evaluation -> registered version -> gate -> alias."""
 
 import json
+import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -73,9 +74,13 @@ def register_model(
         "evaluation": evaluation.path.name,
     }
     candidate = Candidate(
-        digest=digest_of([evaluation.content, folds]),
+        digest=digest_of([evaluation.path.name, folds]),
         params={name: str(value) for name, value in {**config, **vars(options.recipe)}.items()},
-        metrics={**evaluation.summary, **{f"cv_{name}": value for name, value in folds.items()}},
+        metrics={
+            **evaluation.summary,
+            **{f"cv_{name}": value for name, value in folds.items()},
+            **runs.speed_of(level.run.path),
+        },
         tags=tags,
         history=runs.read_description(level.run.path).history,
         data_digest=faces.content,
@@ -173,7 +178,9 @@ def _apply(registry: Registry, version: int, champion: int | None, decision: gat
 
 
 def git_commit() -> str:
-    """The commit of this project's checkout, with `-dirty` where files differ; `unknown` outside a checkout."""
+    """The commit of this project's checkout, with `-dirty` where files differ; `unknown` without one or without git."""
+    if shutil.which("git") is None:
+        return "unknown"
     command = ["git", "-C", str(PROJECT), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     return found.stdout.strip() if found.returncode == 0 else "unknown"

@@ -1,5 +1,6 @@
 """What a data set adapter is: it names the pictures of a source folder and what is known of each."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from fer_core.errors import InputError
+
+MAX_FILE_BYTES = 2**28
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,19 @@ class Picture(NamedTuple):
 
 
 def read_picture(source: Path | None, row: dict[str, Any]) -> Picture:
-    """The file that `row["source_path"]` names."""
+    """The file that `row["source_path"]` names.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or is larger than any face picture.
+    """
     assert source is not None
-    return Picture((source / row["source_path"]).read_bytes(), {})
+    file = source / row["source_path"]
+    size = file.stat().st_size
+    if not file.is_file():
+        raise OSError(f"{file} is not a regular file")
+    if size > MAX_FILE_BYTES:
+        raise OSError(f"{size} bytes, at most {MAX_FILE_BYTES}")
+    return Picture(file.read_bytes(), {})
 
 
 @dataclass(frozen=True)
@@ -73,12 +86,14 @@ def require_folder(source: Path, dataset: str, layout: str) -> None:
     """Raise InputError unless `source` is a folder with something in it.
 
     Raises:
-        InputError: it is missing, a file, or empty.
+        InputError: it is missing, a file, empty, or may not be read.
     """
     if not source.exists():
         raise InputError(f"--source {source} does not exist; {dataset} expects {layout}")
     if not source.is_dir():
         raise InputError(f"--source {source} is a file, not a folder; {dataset} expects {layout}")
+    if not os.access(source, os.R_OK | os.X_OK):
+        raise InputError(f"--source {source} cannot be read; give yourself permission to list and open it")
     if not any(source.iterdir()):
         raise InputError(f"--source {source} is empty; {dataset} expects {layout}")
 

@@ -20,7 +20,7 @@ LEAST_DEGREE = 0.35
 class SyntheticOptions(Frozen):
     """How many faces are drawn, and of whom."""
 
-    identities: int = Field(100, ge=1, description="people")
+    identities: int = Field(80, ge=1, description="people")
     takes: int = Field(2, ge=1, description="pictures of each expression of each person")
     max_yaw: float = Field(20.0, ge=0, le=45, description="degrees; the head turns by up to this to either side")
     first_seed: int = Field(0, ge=0, description="seed of the first person; other seeds are other people")

@@ -29,7 +29,7 @@ class Cnn(Method):
 
     Options = CnnOptions
     paper = Recipe(epochs=70, batch_size=96, lr=5e-6)
-    from_scratch = Recipe(epochs=10, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
+    from_scratch = Recipe(epochs=8, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
 
     def head(self, num_features: int, num_labels: int) -> Head:
         """Dropout and classifier."""

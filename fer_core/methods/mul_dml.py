@@ -51,7 +51,7 @@ class MulDml(Method):
 
     Options = MulDmlOptions
     paper = Recipe(epochs=70, batch_size=96, lr=5e-6)
-    from_scratch = Recipe(epochs=10, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
+    from_scratch = Recipe(epochs=8, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
     options: MulDmlOptions
 
     def head(self, num_features: int, num_labels: int) -> Head:

@@ -42,7 +42,7 @@ class Sgm(Method):
     Options = SgmOptions
     decides_by = "neighbours"
     paper = Recipe(epochs=500, batch_size=256, lr=1e-4)
-    from_scratch = Recipe(epochs=10, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
+    from_scratch = Recipe(epochs=8, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
     options: SgmOptions
 
     def head(self, num_features: int, num_labels: int) -> Head:

@@ -201,8 +201,8 @@ def test_the_fingerprint_does_not_go_by_the_order_the_folder_is_listed_in(tiny_c
     before = source_fingerprint(tiny_ck_plus)
     walk = os.walk
 
-    def backwards(top):
-        for folder, folders, files in walk(top):
+    def backwards(top, **options):
+        for folder, folders, files in walk(top, **options):
             folders.reverse()
             yield folder, folders, files[::-1]
 

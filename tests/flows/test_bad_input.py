@@ -7,14 +7,17 @@ from pathlib import Path
 import pytest
 
 from flows.__main__ import main
+from infra.progress import logger
 
 
 @pytest.fixture(autouse=True)
-def environment() -> Iterator[None]:
-    before = dict(os.environ)
+def as_it_was() -> Iterator[None]:
+    """A command sets variables for its engines and shows progress; the other tests do not want either."""
+    before, handlers = dict(os.environ), logger.handlers
     yield
     os.environ.clear()
     os.environ.update(before)
+    logger.handlers, logger.propagate = handlers, True
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def retrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
 
 
 def test_retrain_ends_with_a_registered_and_promoted_model(retrained: tuple[Path, dict[str, Any]]) -> None:
-    home, result = retrained
+    _, result = retrained
     assert result["rows"] == 48
     assert result["face_rows"] == 5 * 48
     assert result["subjects"] == 6
@@ -132,6 +132,16 @@ def test_the_champion_loads_without_pickle_and_takes_pictures(
     assert not {".pkl", ".pickle", ".pt", ".pth"} & set(logged)
 
 
+def test_only_changed_pictures_cost_more_than_a_look(tiny_ck_plus: Path, tmp_path: Path) -> None:
+    options = ["prepare", "--dataset", "ck_plus", "--source", str(tiny_ck_plus)]
+    run(tmp_path, *options)
+    picture = next(tiny_ck_plus.rglob("*.png"))
+    picture.touch()
+    assert run(tmp_path, *options)["reused"] == ["prepare"], "same content: the source is read again, no more"
+    picture.write_bytes(picture.with_name(sorted(path.name for path in picture.parent.iterdir())[-1]).read_bytes())
+    assert run(tmp_path, *options)["reused"] == []
+
+
 def killed_when(process: subprocess.Popen[str], home: Path, pattern: str) -> None:
     """SIGKILL as soon as a file that matches stands in the home."""
     deadline = time.monotonic() + 300
@@ -196,25 +206,19 @@ def test_two_ray_workers_train_the_same_model_shape(tmp_path: Path) -> None:
     assert sorted(path.name for path in Path(result["run"]).iterdir()) == [
         "manifest.json",
         "network.safetensors",
+        "progress.jsonl",
         "run.json",
     ]
 
 
 def test_a_dask_cluster_by_address_gives_the_same_shards(tmp_path: Path) -> None:
     scheduler_file = tmp_path / "scheduler.json"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    dask = [sys.executable, "-m", "distributed.cli"]
-    scheduler = subprocess.Popen(
-        [dask[0], "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-        + ["--scheduler-file", str(scheduler_file)],
-        **quiet,
-    )
-    worker = subprocess.Popen(
-        [dask[0], "-m", "distributed.cli.dask_worker", "--scheduler-file", str(scheduler_file), "--host", "127.0.0.1"]
-        + ["--no-dashboard", "--no-nanny", "--nthreads", "1"],
-        cwd=PROJECT,
-        **quiet,
-    )
+    common = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(scheduler_file)]
+    quiet = {"cwd": PROJECT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    module = [sys.executable, "-m"]
+    scheduler = subprocess.Popen([*module, "distributed.cli.dask_scheduler", "--port", "0", *common], **quiet)
+    alone = ["--no-nanny", "--nthreads", "1"]
+    worker = subprocess.Popen([*module, "distributed.cli.dask_worker", *alone, *common], **quiet)
     try:
         deadline = time.monotonic() + 60
         while not scheduler_file.exists() or not scheduler_file.read_text():
