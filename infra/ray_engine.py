@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import secrets
 import shutil
 import tempfile
 import threading
@@ -156,6 +157,7 @@ def _cluster(address: str | None, workers: int) -> Iterator[None]:
         except ConnectionError as error:
             raise InputError(f"no Ray cluster answers at RAY_ADDRESS {address}: {error}") from error
     else:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray leaves one in the user's home
         ray.init(
             address="local",
             num_cpus=max(workers + 1, os.cpu_count() or 1),

@@ -85,7 +85,7 @@ def write_faces(options: PrepareOptions, catalog: Made) -> Made:
         ]
         _map("prepare", write_face_shard, partitions, catalog.summary["rows"])
         summary = ingesting.summary_of(directory.path)
-        summary["set_aside"] = Counter(catalog.summary["set_aside"]) + Counter(summary["set_aside"])
+        summary["set_aside"] = dict(Counter(catalog.summary["set_aside"]) + Counter(summary["set_aside"]))
         ingesting.check_summary(options.dataset, summary)
         return ingesting.files_of(directory.path), summary
 
