@@ -40,7 +40,7 @@ REQUIREMENTS = (
 )
 """What fer_core.predictor imports, at any depth."""
 SIGNATURE = ModelSignature(
-    inputs=Schema([ColSpec(DataType.binary, "image")]),
+    inputs=Schema([ColSpec(DataType.binary, "image"), ColSpec(Array(DataType.double), "landmarks", required=False)]),
     outputs=Schema(
         [
             ColSpec(DataType.string, "expression"),

@@ -78,6 +78,7 @@ class EmbeddedServer:
 def prefect_server(home: Path, given: str | None) -> Iterator[EmbeddedServer | None]:
     """The team's server where `given` is set; else an embedded one that is coming up: see `flows_of`."""
     if given:
+        _require_answer(given)
         yield None
         return
     server = EmbeddedServer(home)
@@ -116,6 +117,16 @@ def _send_what_is_queued() -> None:
 
     for worker in (APILogWorker, EventsWorker):
         worker.drain_all(timeout=10)
+
+
+def _require_answer(url: str) -> None:
+    """Raise InputError unless somebody answers; what they answer, Prefect's client judges."""
+    try:
+        urllib.request.urlopen(f"{url}/health", timeout=10).close()
+    except urllib.error.HTTPError:
+        return
+    except OSError as error:
+        raise InputError(f"no Prefect server answers at PREFECT_API_URL {url}: {error}") from error
 
 
 def _die_with_parent() -> None:

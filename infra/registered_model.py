@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import numpy as np
 import pandas as pd
 from mlflow.pyfunc import PythonModel
 
@@ -24,10 +25,13 @@ class FerModel(PythonModel):
         """One row a picture.
 
         Args:
-            model_input: column `image` (encoded PNG or JPEG bytes); the whole picture is taken as the face.
+            model_input: column `image` (encoded PNG or JPEG bytes); where a column `landmarks` (flat x, y, z in
+                pixels) is not null the picture is cropped by them, else the whole picture is the face.
         """
         classes = self.predictor.classes
-        made = self.predictor.predict_pictures(list(model_input["image"]))
+        given = model_input["landmarks"] if "landmarks" in model_input else [None] * len(model_input)
+        landmarks = [None if flat is None else np.reshape(flat, (-1, 3)) for flat in given]
+        made = self.predictor.predict_pictures(list(model_input["image"]), landmarks)
         return pd.DataFrame(
             {
                 "expression": [classes[index] for index in made.expression],

@@ -99,8 +99,10 @@ USE_MODEL = """
 import json, sys, mlflow, pandas as pd, pyarrow.parquet as pq
 mlflow.set_tracking_uri(sys.argv[1])
 model = mlflow.pyfunc.load_model("models:/fer@champion")
-pictures = pq.read_table(sys.argv[2])["image"].to_pylist()[:3]
-made = model.predict(pd.DataFrame({"image": pictures}))
+rows = pq.read_table(sys.argv[2]).slice(0, 3)
+made = model.predict(pd.DataFrame({"image": rows["image"].to_pylist()}))
+cropped = model.predict(pd.DataFrame({name: rows[name].to_pylist() for name in ("image", "landmarks")}))
+assert (cropped["embedding"].to_list() != made["embedding"].to_list()), "landmarks are not looked at"
 print(json.dumps(made.to_dict("records")))
 print(json.dumps(mlflow.MlflowClient().get_model_version("fer", "1").tags))
 """
@@ -234,11 +236,17 @@ def test_a_dask_cluster_by_address_gives_the_same_shards(tmp_path: Path) -> None
     assert manifests(tmp_path / "cluster") == manifests(tmp_path / "local")
 
 
+def test_an_engine_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    nobody = {"PREFECT_API_URL": "http://127.0.0.1:9/api"}
+    _, err = (process := start(tmp_path, "ingest", *FACES, **nobody)).communicate(timeout=200)
+    assert process.returncode == 2
+    assert "no Prefect server answers at PREFECT_API_URL" in err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
         (["evaluate", *QUICK, "--folds", "60"], "use --folds from 2 to 6"),
-        (["train", *SMALL, "--weights", "none.safetensors"], "none.safetensors"),
         (["promote"], "no challenger"),
     ],
 )
