@@ -29,7 +29,7 @@ OPTIONS = {
 }
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def one_thread():
     """Sums are split over threads, so bit-identical numbers need a fixed number of them."""
     before = torch.get_num_threads()
