@@ -1,7 +1,10 @@
 """The training loop, the same on one process and on many.
 
 What a step computes goes by (plan, step) alone: batches, patches and dropout are pure functions of the seed and the
-step, so a run that goes on from a checkpoint ends with the same numbers as one that was never stopped.
+step, so a run that goes on from a checkpoint ends with the same numbers as one that was never stopped (on the same
+device with the same number of threads; on a GPU to rounding, as some of its sums have no fixed order).
+
+Over several workers the loss is that of the whole batch; batch norm takes its statistics over each worker's share.
 """
 
 import time

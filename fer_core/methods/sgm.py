@@ -42,6 +42,7 @@ class Sgm(Method):
     Options = SgmOptions
     decides_by = "neighbours"
     paper = Recipe(epochs=500, batch_size=256, lr=1e-4)
+    # the batch of the others, so that methods are compared over equal numbers of steps
     from_scratch = Recipe(epochs=8, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
     options: SgmOptions
 
