@@ -10,7 +10,7 @@ from tiny import encoded, png_header
 
 from fer_core import ingest
 from fer_core.datasets import ck_plus
-from fer_core.datasets.base import Rejected
+from fer_core.datasets.base import MAX_FILE_BYTES, Rejected
 from fer_core.directories import read_manifest, read_tables
 from fer_core.errors import InputError
 from fer_core.ingest import (
@@ -40,13 +40,17 @@ def test_fixed_reasons_say_why_a_file_was_set_aside(tiny_ck_plus):
     }
     for name, (data, _) in bad.items():
         (folder / name).write_bytes(data)
-    (folder / "S807_001_00000001.png").symlink_to(folder / "not-fetched")
+    unreadable = [f"S80{number}_001_00000001.png" for number in (7, 8, 9)]
+    (folder / unreadable[0]).symlink_to(folder / "not-fetched")
+    os.mkfifo(folder / unreadable[1])
+    with (folder / unreadable[2]).open("wb") as sparse:
+        sparse.truncate(MAX_FILE_BYTES + 1)
     rows = ck_plus.scan(tiny_ck_plus).rows
     taken, aside = catalog_partition("ck_plus", tiny_ck_plus, rows)
     assert len(taken) == 48
     reasons = dict(zip(aside["source_path"].to_pylist(), aside["reason"].to_pylist(), strict=True))
     assert reasons == {f"CK+48/anger/{name}": reason for name, (_, reason) in bad.items()} | {
-        "CK+48/anger/S807_001_00000001.png": "file cannot be read"
+        f"CK+48/anger/{name}": "file cannot be read" for name in unreadable
     }
     details = dict(zip(aside["source_path"].to_pylist(), aside["detail"].to_pylist(), strict=True))
     assert details["CK+48/anger/S807_001_00000001.png"] == "No such file or directory"
