@@ -137,10 +137,10 @@ def test_the_champion_loads_without_pickle_and_takes_pictures(
 def test_only_changed_pictures_cost_more_than_a_look(tiny_ck_plus: Path, tmp_path: Path) -> None:
     options = ["prepare", "--dataset", "ck_plus", "--source", str(tiny_ck_plus)]
     run(tmp_path, *options)
-    picture = next(tiny_ck_plus.rglob("*.png"))
+    picture, *_, other = sorted(tiny_ck_plus.rglob("*.png"))
     picture.touch()
     assert run(tmp_path, *options)["reused"] == ["prepare"], "same content: the source is read again, no more"
-    picture.write_bytes(picture.with_name(sorted(path.name for path in picture.parent.iterdir())[-1]).read_bytes())
+    picture.write_bytes(other.read_bytes())
     assert run(tmp_path, *options)["reused"] == []
 
 
@@ -188,6 +188,13 @@ def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert "same command again" in err.splitlines()[-1]
     assert "Traceback" not in err
+
+
+def test_two_runs_of_one_home_share_the_work(tmp_path: Path) -> None:
+    first, second = [finish(process) for process in [start(tmp_path, "retrain", *QUICK) for _ in range(2)]]
+    assert first["model_version"] == second["model_version"] == 1
+    assert first["metrics"] == second["metrics"]
+    assert first["champion"] == second["champion"] == 1
 
 
 def test_nothing_is_left_running(tmp_path: Path) -> None:
