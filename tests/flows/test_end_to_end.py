@@ -210,7 +210,7 @@ def test_nothing_is_left_running(tmp_path: Path) -> None:
 
 
 def test_two_ray_workers_train_the_same_model_shape(tmp_path: Path) -> None:
-    result = run(tmp_path, "train", *QUICK, "--workers", "2")
+    result = run(tmp_path, "train", *SMALL, "--epochs", "1", "--workers", "2")
     assert result["final_loss"] > 0
     assert sorted(path.name for path in Path(result["run"]).iterdir()) == [
         "manifest.json",
