@@ -1,6 +1,5 @@
 """What a stage hands to the next: a finished directory, and whether it had to be made."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -68,11 +67,3 @@ def make(stage: str, directory: Directory, build: Callable[[], tuple[Iterable[st
             manifest = directory.finish(files, summary)
     seconds = time.perf_counter() - started
     return Made(stage, directory.path, manifest.content, reused, seconds, manifest.summary)
-
-
-def remove(path: Path) -> None:
-    """Delete a file or a folder that is no longer needed."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -1,6 +1,8 @@
 """Face crops -> run -> sub-classes: training by Ray Train, and the levels of Algorithm 2."""
 
+import shutil
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from prefect import task
@@ -17,7 +19,7 @@ from fer_core.training import TrainingPlan
 from infra.progress import Ticker, logger
 from infra.ray_engine import train_with_ray
 from infra.settings import Settings
-from tasks.made import Level, Made, make, remove
+from tasks.made import Level, Made, make
 
 LEFTOVERS = ("checkpoint.pt", "ray")
 """What a run needs while it trains, and not after."""
@@ -48,7 +50,7 @@ def train_run(options: TrainOptions, faces: Made, part: Part, before: Level | No
             logger.info("%-9s goes on from its last checkpoint", stage)
         train_with_ray(plan, directory.path, options.workers, address, lambda row: _show(stage, plan, row))
         for name in LEFTOVERS:
-            remove(directory.path / name)
+            _remove(directory.path / name)
         return runs.FILES, {"final": runs.read_description(directory.path).history[-1]}
 
     return make(stage, directory, build)
@@ -135,3 +137,11 @@ def _show(stage: str, plan: TrainingPlan, row: dict[str, float]) -> None:
         row["images_per_second"],
         (row["steps"] - row["step"]) * plan.recipe.batch_size / row["images_per_second"],
     )
+
+
+def _remove(path: Path) -> None:
+    """Delete a file or a folder that is no longer needed."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -3,7 +3,7 @@
 from fer_core.evaluation.bootstrap import Interval, PairedDifference, paired_difference
 from fer_core.evaluation.clustering import kmeans_labels, nmi, pair_f1
 from fer_core.evaluation.measure import Evaluation, measure
-from fer_core.evaluation.neighbours import acc_at_k, knn_predict, knn_votes, nearest, recall_at_k
+from fer_core.evaluation.neighbours import acc_at_k, knn_predict, nearest, recall_at_k
 
 __all__ = [
     "Evaluation",
@@ -12,7 +12,6 @@ __all__ = [
     "acc_at_k",
     "kmeans_labels",
     "knn_predict",
-    "knn_votes",
     "measure",
     "nearest",
     "nmi",

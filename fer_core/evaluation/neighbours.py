@@ -131,18 +131,6 @@ def knn_predict(query: Array, gallery: Array, labels: Array, k: int = 11) -> np.
     return names[majority(class_G[index_QK], len(names))]
 
 
-def knn_votes(query: Array, gallery: Array, labels: Array, num_classes: int, k: int = 11) -> np.ndarray:
-    """Shares (Q, C) of the k nearest gallery members that have each class; labels are 0..C-1. Each row sums to 1.
-
-    Raises ValueError as `nearest` does and for a label outside 0..C-1.
-    """
-    class_G = _labels(labels, len(gallery))
-    if class_G.size and not 0 <= class_G.min() <= class_G.max() < num_classes:
-        raise ValueError(f"labels must lie in 0..{num_classes - 1}.")
-    index_QK, _ = nearest(query, gallery, k)
-    return count_votes(class_G[index_QK], num_classes) / index_QK.shape[1]
-
-
 def neighbour_agreement(emb_ND: Array, labels_N: Array, k: int) -> np.ndarray:
     """Booleans (N, min(k, N - 1)): does the j-th nearest other image have the query's class?"""
     labels = _labels(labels_N, len(emb_ND))

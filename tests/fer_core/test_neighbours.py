@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
-from fer_core.evaluation import acc_at_k, knn_predict, knn_votes, nearest, neighbours, recall_at_k
+from fer_core.evaluation import acc_at_k, knn_predict, nearest, neighbours, recall_at_k
 
 
 def slow_nearest(query, gallery, k, exclude_self):
@@ -95,14 +95,10 @@ def test_knn_agrees_with_scikit_learn_where_no_classes_tie():
     clear = shares[:, -1] > shares[:, -2]
     assert 40 < clear.sum() < 80
     np.testing.assert_array_equal(knn_predict(query, gallery, labels)[clear], oracle.predict(query)[clear])
-    np.testing.assert_allclose(knn_votes(query, gallery, labels, 3), oracle.predict_proba(query))
 
 
-def test_knn_votes_are_shares():
+def test_every_gallery_member_needs_a_label():
     gallery, labels = np.array([[1.0], [2.0], [3.0]]), torch.tensor([2, 0, 2])
-    np.testing.assert_allclose(knn_votes(np.zeros((1, 1)), gallery, labels, 4, k=11), [[1 / 3, 0, 2 / 3, 0]])
-    with pytest.raises(ValueError, match=r"0\.\.1"):
-        knn_votes(np.zeros((1, 1)), gallery, labels, 2)
     with pytest.raises(ValueError, match="labels have shape"):
         knn_predict(np.zeros((1, 1)), gallery, labels[:2])
 
