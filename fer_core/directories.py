@@ -203,9 +203,10 @@ def read_tables(path: Path, prefix: str, columns: list[str] | None = None) -> pa
     Raises:
         InputError: a shard is missing or damaged; the message names it.
     """
-    names = sorted(name for name in read_manifest(path).shards if name.startswith(prefix))
+    shards = read_manifest(path).shards
+    names = sorted(name for name in shards if name.startswith(prefix))
     assert names, f"{path} holds no {prefix}*"
-    return pa.concat_tables(read_shard(path, name, columns) for name in names)
+    return pa.concat_tables(_read_checked(path / name, shards[name]["sha256"], columns) for name in names)
 
 
 def read_shard(path: Path, name: str, columns: list[str] | None = None) -> pa.Table:
@@ -214,8 +215,11 @@ def read_shard(path: Path, name: str, columns: list[str] | None = None) -> pa.Ta
     Raises:
         InputError: it is missing or damaged; the message names it.
     """
-    file = path / name
+    return _read_checked(path / name, read_manifest(path).shards[name]["sha256"], columns)
+
+
+def _read_checked(file: Path, sha256: str, columns: list[str] | None) -> pa.Table:
     data = file.read_bytes() if file.exists() else b""
-    if hashlib.sha256(data).hexdigest() != read_manifest(path).shards[name]["sha256"]:
+    if hashlib.sha256(data).hexdigest() != sha256:
         raise InputError(f"{file} is missing or damaged; delete it and run the same command again to rebuild it")
     return pq.read_table(pa.BufferReader(data), columns=columns)

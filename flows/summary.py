@@ -42,7 +42,7 @@ class Summary:
 
     def model(self, run: Made, levels: list[Level]) -> Self:
         """The first run, and the levels made from it; of the last run what came out."""
-        self._count(*([made for level in levels for made in (level.run, level.groups)] or [run]))
+        self._count(*([made for level in levels for made in level.stages] or [run]))
         run = levels[-1].run if levels else run
         self.values |= {
             "run": str(run.path),
@@ -64,7 +64,7 @@ class Summary:
     def folds(self, folds: list[Fold], means: dict[str, float], prefix: str = "") -> Self:
         """Means and deviations over the folds."""
         for fold in folds:
-            self._count(*[made for level in fold.levels for made in (level.run, level.groups)], fold.evaluation)
+            self._count(*[made for level in fold.levels for made in level.stages], fold.evaluation)
         metrics = self.values.get("metrics", {}) | {f"{prefix}{name}": value for name, value in means.items()}
         empty = {"final_loss": None, "model_version": None, "champion": None, "verdict": None, "report": None}
         self.values = empty | self.values

@@ -25,7 +25,7 @@ from fer_core.predictor import Predictor
 
 EXPERIMENT = "fer"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-MODEL_CODE = Path(__file__).with_name("registered_model.py")
+MODEL_CODE = Path(__file__).resolve().with_name("registered_model.py")
 PROJECT = MODEL_CODE.parents[1]
 REQUIREMENTS = (
     "torch",

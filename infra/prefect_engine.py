@@ -86,9 +86,9 @@ def prefect_server(home: Path, given: str | None) -> Iterator[EmbeddedServer | N
     try:
         yield server
     finally:
-        del os.environ["PREFECT_API_URL"]
         _send_what_is_queued()
         server.stop()
+        del os.environ["PREFECT_API_URL"]
 
 
 @contextlib.contextmanager

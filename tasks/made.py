@@ -38,6 +38,11 @@ class Level:
     run: Made
     groups: Made
 
+    @property
+    def stages(self) -> tuple[Made, Made]:
+        """Both, in the order they were made."""
+        return self.run, self.groups
+
 
 @dataclass(frozen=True)
 class Fold:

@@ -18,13 +18,11 @@ from fer_core.config import RetrainOptions
 from fer_core.directories import digest_of, read_tables
 from fer_core.errors import InputError
 from fer_core.predictor import Predictor
-from infra.mlflow_engine import CHALLENGER, CHAMPION, PREVIOUS, Candidate, Registry
+from infra.mlflow_engine import CHALLENGER, CHAMPION, PREVIOUS, PROJECT, Candidate, Registry
 from infra.progress import logger
 from infra.settings import Settings
 from tasks.evaluation import FIGURES, METRICS, PREDICTIONS, REPORT
 from tasks.made import Level, Made
-
-PROJECT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
