@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, create_model, model_validator
 
 from fer_core import backbones, datasets, methods
-from fer_core.datasets.base import require_folder
-from fer_core.faces import ROTATIONS
+from fer_core.datasets.base import Form
+from fer_core.datasets.folders import require_folder
+from fer_core.faces.crop import ROTATIONS, Cropping
 from fer_core.folds import Part
 from fer_core.methods import Method, Recipe
 from fer_core.options import Frozen
@@ -23,6 +24,12 @@ def _one_of(registry: dict[str, Any]) -> AfterValidator:
         return name
 
     return AfterValidator(check)
+
+
+def _at_most_one(options: Frozen, *names: str) -> None:
+    given = ["--" + name.replace("_", "-") for name in names if getattr(options, name, False)]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} do not go together: choose one")
 
 
 def _fields(options: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +72,7 @@ class CatalogOptions(HomeOptions, DatasetOptions):
         if self.adapter.needs_source and self.source is None:
             raise ValueError(f"--source is missing: {self.dataset} expects {self.adapter.layout}")
         if self.adapter.needs_source and self.source is not None:
-            require_folder(self.source, self.dataset, self.adapter.layout)
+            require_folder(self.source, self.adapter.layout)
         return self
 
     @property
@@ -78,14 +85,34 @@ class CatalogOptions(HomeOptions, DatasetOptions):
         """The data set's own options, or None where it has none."""
         return getattr(self, self.dataset) if self.adapter.options else None
 
+    @property
+    def form(self) -> Form:
+        """What suits the pictures of the source."""
+        return self.adapter.form(self.source, self.own)
 
-class IngestOptions(CatalogOptions):
+
+class ProofOptions(Frozen):
+    """Proving what stands already against its manifest."""
+
+    verify: bool = Field(False, description="compare every file with its manifest and name the damage; exit code 1")
+    repair: bool = Field(False, description="as --verify, then make again what is damaged, and only that")
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        _at_most_one(self, "verify", "repair", "dry_run")
+        return self
+
+
+class IngestOptions(CatalogOptions, ProofOptions):
     """The ingest command."""
 
-    dry_run: bool = Field(False, description="say what would be taken and set aside, write nothing")
+    dry_run: bool = Field(
+        False,
+        description="say what would be taken and set aside, the counts, and near-duplicates across splits; write nothing",
+    )
 
 
-class PrepareOptions(CatalogOptions):
+class CropOptions(CatalogOptions):
     """Catalog -> face crops."""
 
     face_size: int | None = Field(
@@ -93,6 +120,24 @@ class PrepareOptions(CatalogOptions):
     )
     rotations: tuple[Annotated[float, Field(ge=-45, le=45)], ...] = Field(
         ROTATIONS, description="degrees of the offline rotations of training rows"
+    )
+    virtual_rotations: bool = Field(
+        False, description="store each picture once and turn it in training, on the device, instead of a row an angle"
+    )
+    landmarks: Literal["auto", "annotated", "mtcnn"] = Field(
+        "auto", description="to crop by; auto: the data set's own, else the frame of a face crop, else found by MTCNN"
+    )
+    face: Literal["largest", "central"] = Field("largest", description="which of several faces in a picture")
+    no_face: Literal["aside", "centre"] = Field(
+        "aside", description="a picture without a face is set aside, or its central square taken"
+    )
+    identities: Literal["known", "estimated"] = Field(
+        "known", description="estimated: where the data set names nobody, faces are clustered, and marked so"
+    )
+    stream: str | None = Field(
+        None,
+        description="URI of a folder, such as s3://bucket/faces: the crops are put there sorted by class, and training "
+        "reads them from there in blocks",
     )
 
     @model_validator(mode="after")
@@ -106,10 +151,26 @@ class PrepareOptions(CatalogOptions):
     @property
     def crop_size(self) -> int:
         """The side of a crop, pixels."""
-        return self.face_size or self.adapter.face_size
+        return self.face_size or self.form.face_size
+
+    @property
+    def cropping(self) -> Cropping:
+        """How faces are found and cropped."""
+        return Cropping(self.crop_size, self.rotations, self.virtual_rotations, self.landmarks, self.face, self.no_face)
 
 
-class TrainOptions(PrepareOptions, MethodOptions):
+class PrepareOptions(CropOptions, ProofOptions):
+    """The prepare command."""
+
+    tuples: Literal["none", "five", "similarity"] = Field(
+        "none", description="make five-tuples (dml_net) or similarity triplets (landmark_vae) too"
+    )
+    tuple_epochs: int = Field(1, ge=1, description="five-tuples are drawn anew for every epoch: for how many")
+    num_triplets: int | None = Field(None, ge=1, description="similarity triplets; unset: one for each training row")
+    seed: int = Field(0, ge=0, lt=2**31, description="of the tuples and of who is held out")
+
+
+class TrainOptions(CropOptions, MethodOptions):
     """Face crops -> run."""
 
     method: Annotated[str, _one_of(methods.REGISTRY)] = Field(
@@ -157,7 +218,7 @@ class TrainOptions(PrepareOptions, MethodOptions):
         """The side of a patch, pixels; for a face size that is not the data set's own, in the paper's proportion."""
         if self.patch is not None:
             return self.patch
-        return self.adapter.patch if self.crop_size == self.adapter.face_size else round(self.crop_size * 224 / 236)
+        return self.form.patch if self.crop_size == self.form.face_size else round(self.crop_size * 224 / 236)
 
     @property
     def method_options(self) -> Frozen:
@@ -206,3 +267,26 @@ class PromoteOptions(HomeOptions):
     model_name: str = Field("fer", pattern=r"^[A-Za-z0-9_-]+$", description="name in the registry")
     version: int | None = Field(None, ge=1, description="unset: the newest challenger")
     dry_run: bool = Field(False, description="say what would happen, change nothing")
+
+
+class DirectoriesOptions(HomeOptions):
+    """The data set directories of a home: what is there, whether it is whole, and what may go."""
+
+    verify: bool = Field(False, description="compare every file with its manifest and name the damage; exit code 1")
+    remove: bool = Field(False, description="delete what nothing uses; asks first")
+    dry_run: bool = Field(False, description="say what --remove would delete, and delete nothing")
+    yes: bool = Field(False, description="with --remove: do not ask")
+    older_than: float = Field(
+        7, ge=0, description="days: what was made or used since stays, and what that is made from"
+    )
+    evaluations: bool = Field(False, description="delete unregistered evaluations too, and what only they use")
+
+    @model_validator(mode="after")
+    def _can_be_done(self) -> Self:
+        if not self.home.is_dir():
+            raise ValueError(f"--home {self.home} does not exist: there is nothing to list")
+        _at_most_one(self, "verify", "remove")
+        _at_most_one(self, "verify", "dry_run")
+        if self.yes and not self.remove:
+            raise ValueError("--yes answers for --remove, which is not given")
+        return self

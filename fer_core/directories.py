@@ -5,13 +5,14 @@ under a temporary name and renamed: where its name stands, it is whole. A direct
 and goes on at its first missing shard; two writers of one directory write the same bytes and do not tear each other.
 """
 
-import fcntl
+import base64
+import filecmp
 import hashlib
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fer_core.errors import InputError
+from fer_core.locks import alone, lock_of
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
+STARTED = "started.json"
+"""What an unfinished directory is being made from; gone when the manifest stands."""
 
 
 def digest_of(value: Any) -> str:
@@ -38,10 +42,15 @@ def file_sha256(path: Path) -> str:
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call `write(temporary)` and rename the result to `path`; nothing is left behind when it fails."""
+    """Call `write(temporary)` and rename the result to `path`; nothing is left behind when it fails.
+
+    A file that holds those bytes already is left as it is, with its time.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         write(temporary)
+        if path.exists() and filecmp.cmp(temporary, path, shallow=False):
+            return
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -66,21 +75,22 @@ def write_json(path: Path, value: Any) -> None:
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a Parquet file atomically. The same table gives the same bytes.
 
-    Pictures are compressed already, so the column is stored plain.
+    Pictures are compressed already, so their column is stored plain, in one page: shards.py reads it by position. Each
+    page has a checksum, so that columns can be read checked without reading the pictures.
     """
-    dictionary = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    strings = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    layout = {"compression": "none", "use_dictionary": strings, "write_statistics": strings}
     write_atomically(
-        path, lambda temporary: pq.write_table(table, temporary, compression="none", use_dictionary=dictionary)
+        path,
+        lambda temporary: pq.write_table(
+            table,
+            temporary,
+            data_page_size=2**30,
+            write_page_checksum=True,
+            row_group_size=max(len(table), 1),
+            **layout,
+        ),
     )
-
-
-@contextmanager
-def alone(lock_file: Path) -> Iterator[None]:
-    """Alone among the processes that hold this lock; it is given up when the process ends, however it ends."""
-    lock_file.parent.mkdir(parents=True, exist_ok=True)
-    with lock_file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @dataclass(frozen=True)
@@ -127,15 +137,30 @@ class Directory:
         """
         if not (self.path / MANIFEST).exists():
             return False
-        damaged = [self.path / name for name in damaged_files(self.path, deep=False)]
-        for file in damaged:
+        differing = [self.path / name for name in damaged_files(self.path, deep=False)]
+        for file in differing:
             if file.exists():
-                raise InputError(f"{file} is damaged; delete it and run the same command again to rebuild it")
-        return not damaged
+                raise damaged(file)
+        return not differing
+
+    def drop_damaged(self) -> list[str]:
+        """Delete the files that differ from the manifest, and name them with the missing ones.
+
+        Where the manifest itself is unreadable nothing can be proven, and all files go. The caller holds `lock`.
+        """
+        if not (self.path / MANIFEST).exists():
+            return []
+        try:
+            names = damaged_files(self.path)
+        except InputError:
+            names = sorted(file.relative_to(self.path).as_posix() for file in self.path.rglob("*") if file.is_file())
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)
+        return names
 
     def lock(self) -> AbstractContextManager[None]:
         """Held while the directory is made, so that a second run waits for the first and finds its work done."""
-        return alone(self.path.parent / f".{self.path.name}.lock")
+        return alone(lock_of(self.path))
 
     def start(self) -> None:
         """Make the folder, and drop what a killed run has half written. The caller holds `lock`."""
@@ -145,6 +170,7 @@ class Directory:
             raise InputError(f"cannot write to {self.path}: {error.strerror}; choose another --home") from error
         for left in self.path.glob(".*.tmp"):
             left.unlink()
+        write_json(self.path / STARTED, {"inputs": self.inputs})
 
     def finish(self, files: Iterable[str], summary: dict[str, Any]) -> Manifest:
         """Write the manifest over `files` and return it."""
@@ -153,6 +179,7 @@ class Directory:
         write_json(
             self.path / MANIFEST, {"schema_version": SCHEMA_VERSION, "content": manifest.content, **vars(manifest)}
         )
+        (self.path / STARTED).unlink(missing_ok=True)
         return manifest
 
     def manifest(self) -> Manifest:
@@ -169,23 +196,23 @@ def read_manifest(path: Path) -> Manifest:
     """Read `path`/manifest.json.
 
     Raises:
-        InputError: there is none, or it is of another schema version.
+        InputError: there is none, it is of another schema version, or it is damaged.
     """
     try:
-        values = json.loads((path / MANIFEST).read_text())
+        values = dict(json.loads((path / MANIFEST).read_text()))
+        if values.pop("schema_version", None) == SCHEMA_VERSION:
+            values.pop("content")
+            return Manifest(**values)
     except FileNotFoundError:
         raise InputError(f"{path} has no {MANIFEST}: it is unfinished or not a data set directory") from None
-    except ValueError as error:
-        raise InputError(f"{path / MANIFEST} is not readable JSON ({error}); delete {path} and run again") from None
-    if values.pop("schema_version", None) != SCHEMA_VERSION:
-        raise InputError(f"{path} was written by another version of this pipeline; run its stage again")
-    values.pop("content")
-    return Manifest(**values)
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path / MANIFEST} is not readable ({error}); delete {path} and run again") from None
+    raise InputError(f"{path} was written by another version of this pipeline; run its stage again")
 
 
 def damaged_files(path: Path, deep: bool = True) -> list[str]:
     """The files that are missing or differ from the manifest: by size, and by sha256 when `deep`."""
-    damaged = []
+    differing = []
     for name, shard in read_manifest(path).shards.items():
         file = path / name
         if (
@@ -193,8 +220,46 @@ def damaged_files(path: Path, deep: bool = True) -> list[str]:
             or file.stat().st_size != shard["bytes"]
             or (deep and file_sha256(file) != shard["sha256"])
         ):
-            damaged.append(name)
-    return damaged
+            differing.append(name)
+    return differing
+
+
+def shards_of(path: Path, prefix: str) -> list[str]:
+    """The names of a finished directory's shards that start with `prefix`, in order."""
+    return sorted(name for name in read_manifest(path).shards if name.startswith(prefix))
+
+
+def read_columns(path: Path, prefix: str, columns: list[str]) -> pa.Table:
+    """Some columns of the shards whose names start with `prefix`, in order; the rest of the files is not read.
+
+    The files are checked against the manifest by size, what is read by its pages' checksums.
+
+    Raises:
+        InputError: a shard is missing or damaged; the message names it.
+    """
+    shards = read_manifest(path).shards
+    names = sorted(name for name in shards if name.startswith(prefix))
+    assert names, f"{path} holds no {prefix}*"
+    return pa.concat_tables(_read_pages(path / name, shards[name]["bytes"], columns) for name in names)
+
+
+def _read_pages(file: Path, size: int, columns: list[str]) -> pa.Table:
+    if not file.exists() or file.stat().st_size != size:
+        raise damaged(file)
+    try:
+        with file.open("rb") as opened, pq.ParquetFile(opened, page_checksum_verification=True) as parquet:
+            table = parquet.read(columns)
+            intact = table.schema.types == [_written_schema(parquet.metadata).field(name).type for name in columns]
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise damaged(file) from error
+    if not intact:
+        raise damaged(file)
+    return table
+
+
+def _written_schema(footer: pq.FileMetaData) -> pa.Schema:
+    """The schema as Arrow noted it when the file was written: no checksum guards the types in a Parquet footer."""
+    return pa.ipc.read_schema(pa.BufferReader(base64.b64decode((footer.metadata or {})[b"ARROW:schema"])))
 
 
 def read_tables(path: Path, prefix: str, columns: list[str] | None = None) -> pa.Table:
@@ -221,5 +286,13 @@ def read_shard(path: Path, name: str, columns: list[str] | None = None) -> pa.Ta
 def _read_checked(file: Path, sha256: str, columns: list[str] | None) -> pa.Table:
     data = file.read_bytes() if file.exists() else b""
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise InputError(f"{file} is missing or damaged; delete it and run the same command again to rebuild it")
+        raise damaged(file)
     return pq.read_table(pa.BufferReader(data), columns=columns)
+
+
+def damaged(file: Path) -> InputError:
+    """The error for a file that is not what its manifest says."""
+    return InputError(
+        f"{file} is missing or damaged; run `ingest --repair` (or `prepare --repair`) with the same options, or delete "
+        "it and run the same command again: only that file is made again"
+    )

@@ -1,13 +1,14 @@
 """From a source folder to catalog rows: which pictures there are, and whether each can be read."""
 
 import hashlib
+import heapq
 import io
 import os
 import warnings
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -16,8 +17,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from fer_core.datasets import REGISTRY
-from fer_core.datasets.base import Rejected
-from fer_core.directories import digest_of, write_table
+from fer_core.datasets.base import Record, Rejected
+from fer_core.datasets.folders import files_below, key_of
+from fer_core.directories import write_table
 from fer_core.errors import InputError
 from fer_core.records import SAMPLE_SCHEMA, SET_ASIDE_SCHEMA, sample_id
 
@@ -25,58 +27,90 @@ MAX_PIXELS = 50_000_000
 """A picture beyond this is set aside before it is decoded: it would take gigabytes, and no face set has one."""
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 TOO_LARGE = "picture is too large"
+SCAN = "scan"
+"""The folder of a catalog under way that holds what is to be read."""
+SCAN_SCHEMA = pa.schema([field for field in SAMPLE_SCHEMA if field.name != "image"])
 
 
 def source_fingerprint(source: Path | None) -> str:
     """A digest over names, sizes and times of the files below `source`: cheap, and changed by any edit.
 
-    Touched files with the same content cost a new ingest, not more: everything after it goes by content.
+    Touched files with the same content cost a new ingest, not more: everything after it goes by content. Memory does
+    not grow with the files.
     """
     if source is None:
         return "none"
-    stats: list[tuple[str, int, int, int]] = []
-    visited: set[str] = set()
-    for folder, folders, files in os.walk(source, followlinks=True):
-        if os.path.realpath(folder) in visited:  # links in a circle
-            folders.clear()
-            continue
-        visited.add(os.path.realpath(folder))
-        folders.sort()
-        for name in sorted(files):
-            path = Path(folder, name)
-            stat = path.stat() if path.exists() else path.lstat()
-            stats.append((path.relative_to(source).as_posix(), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns))
-    return digest_of(stats)
+    digest = hashlib.sha256()
+    for file in files_below(source):
+        stat = file.stat() if file.exists() else file.lstat()
+        line = (os.fsencode(key_of(source, file)), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+        digest.update(repr(line).encode())
+    return digest.hexdigest()[:16]
 
 
-def limit_per_class(rows: list[dict[str, Any]], most: int | None) -> list[dict[str, Any]]:
-    """At most `most` rows of each (split, expression), chosen by a hash of the path: the choice is unbiased."""
-    if most is None:
-        return rows
-    taken: dict[tuple[str | None, str | None], int] = {}
-    kept = set()
-    for row in sorted(rows, key=lambda row: hashlib.sha256(row["source_path"].encode()).digest()):
-        group = (row.get("split"), row.get("expression"))
-        taken[group] = taken.get(group, 0) + 1
-        if taken[group] <= most:
-            kept.add(row["source_path"])
-    return [row for row in rows if row["source_path"] in kept]
+def limited(stream: Callable[[], Iterator[Record]], most: int | None) -> Iterator[Record]:
+    """The records of `stream()`, at most `most` rows of each (split, expression).
 
-
-def check_rows(dataset: str, rows: list[dict[str, Any]]) -> None:
-    """Raise unless there is something to learn from.
-
-    Raises:
-        InputError: no picture, or pictures of one class only.
+    They are chosen by a hash of the path, so the choice is unbiased. The stream is read twice; memory is that of what
+    is kept.
     """
-    check_summary(dataset, {"rows": len(rows), "classes": dict(Counter(row["expression"] for row in rows))})
+    if most is None:
+        return stream()
+    smallest: dict[tuple[str | None, str | None], list[tuple[int, str]]] = defaultdict(list)
+    for row in stream():
+        if isinstance(row, dict):
+            kept = smallest[row.get("split"), row.get("expression")]
+            hashed = -int.from_bytes(hashlib.sha256(row["source_path"].encode()).digest()[:8], "big")
+            (heapq.heappush if len(kept) < most else heapq.heappushpop)(kept, (hashed, row["source_path"]))
+    paths = {path for kept in smallest.values() for _, path in kept}
+    return (row for row in stream() if isinstance(row, Rejected) or row["source_path"] in paths)
+
+
+def write_scan(folder: Path, records: Iterable[Record], rows_a_partition: int) -> tuple[int, int]:
+    """Write what a source holds in partitions that can be read apart: (partitions, rows).
+
+    Rows go to `folder`/scan/NNNNN.parquet, rejects to `folder`/aside-scan-NNNNN.parquet; one partition is in memory.
+    """
+    rows = _Partitions(folder / SCAN, "", SCAN_SCHEMA, rows_a_partition)
+    rejects = _Partitions(folder, "aside-scan-", SET_ASIDE_SCHEMA, 20 * rows_a_partition)
+    for record in records:
+        if isinstance(record, Rejected):
+            rejects.add(_in_unicode(record))
+        else:
+            rows.add(record)
+    rejects.close(even_if_empty=True)
+    rows.close()
+    return rows.number, rows.count
+
+
+class _Partitions:
+    """Gathers rows and writes a file whenever there are enough."""
+
+    def __init__(self, folder: Path, prefix: str, schema: pa.Schema, size: int) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder, self.prefix, self.schema, self.size = folder, prefix, schema, size
+        self.number = self.count = 0
+        self._rows: list[dict[str, Any]] = []
+
+    def add(self, row: dict[str, Any]) -> None:
+        self._rows.append(row)
+        self.count += 1
+        if len(self._rows) == self.size:
+            self.close()
+
+    def close(self, even_if_empty: bool = False) -> None:
+        if self._rows or (even_if_empty and not self.number):
+            table = pa.Table.from_pylist(self._rows, schema=self.schema)
+            write_table(self.folder / f"{self.prefix}{self.number:05d}.parquet", table)
+            self.number += 1
+            self._rows = []
 
 
 def check_summary(dataset: str, summary: dict[str, Any]) -> None:
-    """Raise unless a catalog holds two classes.
+    """Raise unless something was taken.
 
     Raises:
-        InputError: no picture, or pictures of one class only.
+        InputError: no picture was.
     """
     if not summary["rows"]:
         aside = ", ".join(f"{count} {reason}" for reason, count in summary.get("set_aside", {}).items())
@@ -85,25 +119,16 @@ def check_summary(dataset: str, summary: dict[str, Any]) -> None:
             + (f" (set aside: {aside})" if aside else "")
             + f"; it expects {REGISTRY[dataset].layout}"
         )
-    if len(summary["classes"]) < 2:
-        name = next(iter(summary["classes"]))
-        raise InputError(f"all {summary['rows']} pictures of {dataset} are of one class ({name}); two are needed")
 
 
-def write_scan_rejects(folder: Path, rejected: Iterable[Rejected]) -> None:
-    """Keep what the scan could not take."""
-    write_table(folder / "aside-scan.parquet", set_aside_table(rejected))
-
-
-def write_catalog_shard(
-    folder: Path, number: int, dataset: str, source: Path | None, rows: list[dict[str, Any]]
-) -> int:
+def write_catalog_shard(folder: Path, number: int, dataset: str, source: Path | None) -> int:
     """Write one partition's rows and rejects, unless both stand already; the number of its records."""
     files = folder / f"part-{number:05d}.parquet", folder / f"aside-{number:05d}.parquet"
+    scan = pq.read_table(folder / SCAN / f"{number:05d}.parquet")
     if not all(file.exists() for file in files):
-        for file, table in zip(files, catalog_partition(dataset, source, rows), strict=True):
+        for file, table in zip(files, catalog_partition(dataset, source, scan.to_pylist()), strict=True):
             write_table(file, table)
-    return len(rows)
+    return len(scan)
 
 
 def files_of(folder: Path) -> list[str]:
@@ -112,38 +137,55 @@ def files_of(folder: Path) -> list[str]:
 
 
 def summary_of(folder: Path) -> dict[str, Any]:
-    """Counts over a folder's shards: rows, set_aside by reason, classes, subjects (null where there are none)."""
-    wanted = ["sample_id", "expression", "subject_id"]
-    rows = pa.concat_tables(pq.read_table(file, columns=wanted) for file in sorted(folder.glob("part-*.parquet")))
-    aside = pa.concat_tables(pq.read_table(file) for file in sorted(folder.glob("aside-*.parquet")))
-    subjects = set(rows["subject_id"].to_pylist()) - {None}
+    """Counts over a folder's shards: rows, set_aside by reason, classes, subjects, and what the crops were made by.
+
+    Where there are none of a kind, subjects are null. Rows without an expression count under no class.
+    """
+    counts: dict[str, Counter[str]] = {name: Counter() for name in ("expression", "subject_id", "crop_by")}
+    rows = 0
+    for file in sorted(folder.glob("part-*.parquet")):
+        table = pq.read_table(file, columns=list(counts))
+        rows += len(table)
+        for name, count in counts.items():
+            count.update(table[name].drop_null().to_pylist())
+    aside: Counter[str] = Counter()
+    for file in sorted(folder.glob("aside-*.parquet")):
+        aside.update(pq.read_table(file, columns=["reason"])["reason"].to_pylist())
     return {
-        "rows": len(rows),
-        "set_aside": dict(sorted(Counter(aside["reason"].to_pylist()).items())),
-        "classes": dict(sorted(Counter(rows["expression"].to_pylist()).items())),
-        "subjects": len(subjects) or None,
+        "rows": rows,
+        "set_aside": dict(sorted(aside.items())),
+        "classes": dict(sorted(counts["expression"].items())),
+        "subjects": len(counts["subject_id"]) or None,
+        "crop_by": dict(sorted(counts["crop_by"].items())),
     }
 
 
 def catalog_partition(dataset: str, source: Path | None, rows: list[dict[str, Any]]) -> tuple[pa.Table, pa.Table]:
     """Read every picture of a partition: (rows with the picture in them, records set aside)."""
-    made = [_read_row(dataset, source, row) for row in rows]
-    taken = [record for record in made if isinstance(record, dict)]
+    made = [read_record(dataset, source, row) for row in rows]
+    taken = [record.row for record in made if isinstance(record, Read)]
     aside = [record for record in made if isinstance(record, Rejected)]
     return pa.Table.from_pylist(taken, schema=SAMPLE_SCHEMA), set_aside_table(aside)
 
 
-def set_aside_table(rejected: Iterable[Any]) -> pa.Table:
+def set_aside_table(rejected: Iterable[Rejected]) -> pa.Table:
     """Rejected records as a table; what is no Unicode in the name of a file is escaped."""
-    rows = [{key: _unicode(text) for key, text in vars(record).items()} for record in rejected]
-    return pa.Table.from_pylist(rows, schema=SET_ASIDE_SCHEMA)
+    return pa.Table.from_pylist([_in_unicode(record) for record in rejected], schema=SET_ASIDE_SCHEMA)
 
 
-def _unicode(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
+def _in_unicode(record: Rejected) -> dict[str, Any]:
+    return {key: text.encode("utf-8", "backslashreplace").decode() for key, text in vars(record).items()}
 
 
-def _read_row(dataset: str, source: Path | None, row: dict[str, Any]) -> dict[str, Any] | Rejected:
+class Read(NamedTuple):
+    """A catalog row with its picture, and the picture decoded: uint8 (H, W) grey or (H, W, 3) RGB."""
+
+    row: dict[str, Any]
+    image: np.ndarray
+
+
+def read_record(dataset: str, source: Path | None, row: dict[str, Any]) -> Read | Rejected:
+    """Read and decode the picture of a row."""
     key = row["source_path"]
     try:
         picture = REGISTRY[dataset].picture(source, row)
@@ -156,7 +198,7 @@ def _read_row(dataset: str, source: Path | None, row: dict[str, Any]) -> dict[st
     if image is None:
         return Rejected(key, "damaged or truncated picture")
     content = hashlib.sha256(picture.image).hexdigest()
-    return {
+    known = {
         **row,
         **picture.known,
         "sample_id": sample_id(content, key),
@@ -167,6 +209,7 @@ def _read_row(dataset: str, source: Path | None, row: dict[str, Any]) -> dict[st
         "width": image.shape[1],
         "source_sha256": content,
     }
+    return Read(known, image)
 
 
 def picture_problem(data: bytes) -> tuple[str, str] | None:

@@ -9,6 +9,12 @@ NUM_VIEWS = 10
 """Five places, each as it is and flipped; with five offline rotations 50 pictures of each (mul_dml, section IV-A)."""
 
 
+def places(face_size: int, patch: int) -> list[tuple[int, int]]:
+    """Upper left corners (x, y) of the five patches, pixels: centre, then the corners."""
+    far, middle = face_size - patch, (face_size - patch) // 2
+    return [(middle, middle), (0, 0), (far, 0), (0, far), (far, far)]
+
+
 class Patches:
     """Cuts patches out of face crops.
 
@@ -25,9 +31,7 @@ class Patches:
 
         if patch > face_size:
             raise ValueError(f"a patch of {patch} pixels cannot be cut from a face of {face_size}")
-        far, middle = face_size - patch, (face_size - patch) // 2
-        corners = [(middle, middle), (0, 0), (far, 0), (0, far), (far, far)]
-        cuts = [A.Crop(x, y, x + patch, y + patch, p=1) for x, y in corners]
+        cuts = [A.Crop(x, y, x + patch, y + patch, p=1) for x, y in places(face_size, patch)]
         self._views = [A.Compose(steps) for cut in cuts for steps in ([cut], [cut, A.HorizontalFlip(p=1)])]
 
     def central(self, images_BHWC: np.ndarray) -> np.ndarray:

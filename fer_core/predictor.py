@@ -9,7 +9,8 @@ import numpy as np
 from fer_core.embedding import BATCH, embed
 from fer_core.errors import InputError
 from fer_core.evaluation.neighbours import count_votes, majority, nearest
-from fer_core.faces import face_transform, warp
+from fer_core.faces.placement import by_frame, by_landmarks, transform_of
+from fer_core.faces.warp import warp
 from fer_core.ingest import decode, picture_problem
 from fer_core.levels import Level, read_level
 from fer_core.patches import Patches
@@ -114,6 +115,9 @@ class Predictor:
             reason = ": ".join(problem) if problem else "damaged or truncated picture"
             raise InputError(f"picture {at} cannot be read: {reason}")
         size = self.description.face_size
-        points = None if landmarks is None else np.asarray(landmarks, dtype=float)[:, :2]
-        face = warp(image, face_transform(points, image.shape[0], image.shape[1], size, rotation=0.0), size)
+        placed = None if landmarks is None else by_landmarks(np.asarray(landmarks, dtype=float), None, "landmarks")
+        if landmarks is not None and placed is None:
+            raise InputError(f"picture {at} cannot be cropped: all its landmarks are one point")
+        placement = placed.placement if placed else by_frame(image.shape[0], image.shape[1], "frame")
+        face = warp(image, transform_of(placement, size, rotation=0.0), size)
         return face if face.ndim == 3 else np.repeat(face[:, :, None], 3, axis=2)

@@ -1,32 +1,45 @@
-"""Reading face crops back: the labels as columns, the pictures by position."""
+"""Face crops as rows: the labels as columns, the pictures by position."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
-import cv2
 import numpy as np
 import pyarrow as pa
 
-from fer_core.directories import read_tables
+from fer_core.directories import read_columns, read_manifest
 from fer_core.errors import InputError
 from fer_core.folds import Part, groups_of, roles
+from fer_core.shards import PictureReader
+from fer_core.streaming import CLASS_SORTED, PictureStream
 from fer_core.vocabulary import EXPRESSIONS
 
-LABEL_COLUMNS = ("sample_id", "split", "subject_id", "sequence_id", "expression", "rotation")
+LABEL_COLUMNS = ["sample_id", "split", "subject_id", "sequence_id", "expression", "rotation"]
+
+
+class Pictures(Protocol):
+    """Where the pictures of rows come from: shards read by position, or streamed in blocks of so many rows."""
+
+    block: int | None
+
+    def images(self, pictures: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Decode pictures: uint8 (B, H, W, 3)."""
 
 
 @dataclass(frozen=True)
 class FaceTable:
-    """Face crops with their labels; the pictures stay encoded until they are asked for.
+    """Face crops with their labels; the pictures stay on disk until they are asked for.
 
     Attributes:
         sample_id, group, role: str arrays (N,). `group` is the subject, else the sequence, else the picture.
         label: int64 (N,), index into `classes`.
         rotation: float32 (N,), degrees.
+        picture: int64 (N,), position among `pictures`.
         classes: expression names, in the order of the vocabulary.
         has_subjects: whether `group` is the subject throughout.
-        encoded: the pictures (N,), PNG or JPEG.
+        pictures: reads them.
+        margin: pixels round a crop of a virtual form, whose rows' pictures are not turned yet; 0 where they are.
     """
 
     sample_id: np.ndarray
@@ -34,21 +47,23 @@ class FaceTable:
     role: np.ndarray
     label: np.ndarray
     rotation: np.ndarray
+    picture: np.ndarray
     classes: tuple[str, ...]
     has_subjects: bool
-    encoded: pa.ChunkedArray
+    pictures: Pictures
+    margin: int = 0
 
     def images(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Decode the pictures at `rows`: uint8 (B, H, W, 3), grey repeated."""
-        return np.stack([self._image(int(row)) for row in rows])
+        """The face crops of rows, for a virtual form upright: uint8 (B, S, S, 3), grey repeated."""
+        wide = self.wide_images(rows)
+        return wide[:, self.margin : wide.shape[1] - self.margin, self.margin : wide.shape[2] - self.margin]
 
-    def _image(self, row: int) -> np.ndarray:
-        image = cv2.imdecode(np.frombuffer(self.encoded[row].as_buffer(), np.uint8), cv2.IMREAD_COLOR_RGB)
-        assert image is not None, "shards are checked by sha256"
-        return image
+    def wide_images(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The face crops of rows with the margin that a turn of up to the largest angle needs: uint8 (B, W, W, 3)."""
+        return self.pictures.images(self.picture[np.asarray(rows, dtype=np.int64)])
 
     def rows_of(self, role: str, upright: bool) -> np.ndarray:
-        """Positions of the rows of a role, int64; only those not rotated offline where `upright`."""
+        """Positions of the rows of a role, int64; only those not rotated where `upright`."""
         chosen = self.role == role
         return np.flatnonzero(chosen & (self.rotation == 0) if upright else chosen)
 
@@ -56,32 +71,63 @@ class FaceTable:
 def read_faces(directory: Path, part: Part, seed: int) -> FaceTable:
     """Read a faces directory, its rows divided into train, valid and test.
 
-    Classes are those of the training rows; rows of other classes are left out.
+    Classes are those of the training rows; rows of other classes and of none are left out. In a virtual form each
+    training picture is as many rows as there are angles.
 
     Raises:
-        InputError: the training rows are of one class, no test row is of theirs, or folds.roles cannot divide them.
+        InputError: the training rows are of one class, no test row is of theirs, folds.roles cannot divide them, or a
+            file is missing or damaged.
     """
-    table = read_tables(directory, "part-", [*LABEL_COLUMNS, "image"])
-    columns = {name: table[name].to_pylist() for name in LABEL_COLUMNS}
-    group = groups_of(columns["subject_id"], columns["sequence_id"], columns["sample_id"])
-    role = np.array(roles(columns["split"], group, part, seed))
-    expression = np.array(columns["expression"])
-    classes = tuple(name for name in EXPRESSIONS if name in set(expression[role == "train"]))
-    if len(classes) < 2:
-        raise InputError(f"the training rows are of one class ({', '.join(classes)}); two are needed")
+    columns = _labels(read_columns(directory, "part-", LABEL_COLUMNS))
+    config = read_manifest(directory).config
+    group = np.array(groups_of(columns["subject_id"], columns["sequence_id"], columns["sample_id"]))
+    role = np.array(roles(columns["split"], group.tolist(), part, seed))
+    expression = np.array([name or "" for name in columns["expression"]])
+    classes = classes_of(expression, role)
     kept = np.flatnonzero(np.isin(expression, classes))
-    if not np.isin(expression[role == "test"], classes).any():
-        raise InputError(f"no test row is of a class that is trained on ({', '.join(classes)})")
+    picture, rotation = _turned(kept, role, columns["rotation"], config)
     index_of = {name: index for index, name in enumerate(classes)}
     return FaceTable(
-        sample_id=np.array(columns["sample_id"])[kept],
-        group=np.array(group)[kept],
-        role=role[kept],
-        label=np.array([index_of[name] for name in expression[kept]], dtype=np.int64),
-        rotation=np.array(columns["rotation"], dtype=np.float32)[kept],
+        sample_id=np.array(columns["sample_id"])[picture],
+        group=group[picture],
+        role=role[picture],
+        label=np.array([index_of[name] for name in expression[picture].tolist()], dtype=np.int64),
+        rotation=rotation,
+        picture=picture,
         classes=classes,
         has_subjects=None not in columns["subject_id"],
-        encoded=table["image"].take(kept).combine_chunks()
-        if len(kept) < len(table)
-        else table["image"].combine_chunks(),
+        pictures=PictureStream(directory) if config.get("order") == CLASS_SORTED else PictureReader(directory),
+        margin=config.get("margin", 0),
     )
+
+
+def classes_of(expression_N: np.ndarray, role_N: np.ndarray) -> tuple[str, ...]:
+    """The expressions of the training rows, in the order of the vocabulary.
+
+    Raises:
+        InputError: they are fewer than two, or no test row is of one of them.
+    """
+    trained = set(expression_N[role_N == "train"].tolist())
+    classes = tuple(name for name in EXPRESSIONS if name in trained)
+    if len(classes) < 2:
+        raise InputError(f"the training rows are of one class ({', '.join(classes) or 'none'}); two are needed")
+    if not np.isin(expression_N[role_N == "test"], classes).any():
+        raise InputError(f"no test row is of a class that is trained on ({', '.join(classes)})")
+    return classes
+
+
+def _labels(table: pa.Table) -> dict[str, list[Any]]:
+    return {name: table[name].to_pylist() for name in LABEL_COLUMNS}
+
+
+def _turned(
+    kept: np.ndarray, role: np.ndarray, rotations: list[float], config: dict[str, Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    """(picture, rotation) of each row: as stored, or in a virtual form each training picture at each angle."""
+    if not config.get("virtual"):
+        return kept, np.array(rotations, dtype=np.float32)[kept]
+    angles = np.array(config["rotations"], dtype=np.float32)
+    times = np.where(role[kept] == "train", len(angles), 1)
+    picture = np.repeat(kept, times)
+    turn = np.arange(len(picture)) - np.repeat(np.cumsum(times) - times, times)
+    return picture, np.where(role[picture] == "train", angles[turn % len(angles)], np.float32(0)).astype(np.float32)

@@ -10,13 +10,20 @@ SAMPLE_SCHEMA = pa.schema(
         ("dataset", pa.string()),
         ("split", pa.string()),  # train / valid / test where the data set prescribes one, else null
         ("subject_id", pa.string()),
+        ("subject_by", pa.string()),  # null: the data set names the subject; else how it was estimated
         ("sequence_id", pa.string()),
         ("expression", pa.string()),  # a name of vocabulary.EXPRESSIONS
-        ("expression_votes", pa.list_(pa.float32())),  # FER+: votes in the order of EXPRESSIONS
+        ("expression_votes", pa.list_(pa.float32())),  # FER+: votes in the order of EIGHT
         ("intensity", pa.float32()),  # 0..1
-        ("pose_yaw", pa.float32()),  # degrees
-        ("pose_bin", pa.int32()),
+        ("action_units", pa.map_(pa.int16(), pa.float32())),  # FACS unit -> 0 absent, else intensity (1 where ungraded)
+        ("pose_yaw", pa.float32()),  # degrees, positive to the viewer's right
+        ("pose_bin", pa.int32()),  # the data set's own view, or the nearest multiple of 45 degrees
+        ("pose_by", pa.string()),  # null: the data set says the pose; else how it was estimated
         ("landmarks", pa.list_(pa.float32())),  # x0, y0, z0, x1, ... in pixels of `image`
+        ("landmarks_3d", pa.list_(pa.float32())),  # x0, y0, z0, x1, ... as measured on the head, the data set's unit
+        ("face_box", pa.list_(pa.float32())),  # x0, y0, x1, y1 in pixels of `image`, as annotated
+        ("is_face_crop", pa.bool_()),  # the whole frame is the face
+        ("crop_by", pa.string()),  # what a face crop was made by; null in a catalog
         ("rotation", pa.float32()),  # degrees added offline; 0 = as taken
         ("image", pa.binary()),  # encoded PNG or JPEG
         ("height", pa.int32()),

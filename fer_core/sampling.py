@@ -9,6 +9,8 @@ import numpy as np
 
 LEAST_OF_A_LABEL = 2
 """A label drawn once is its own centre and has no positive: it would teach nothing."""
+BLOCKS_AT_ONCE = 4
+"""Of a label, while rows are drawn block by block: enough that neighbours in a shard are rarely in one batch."""
 
 
 class BalancedSampler:
@@ -22,18 +24,22 @@ class BalancedSampler:
         label_N: int labels of the rows to draw from.
         batch_size: rows in a global batch, over all workers.
         seed: of the order.
+        block: where pictures are streamed, how many rows lie together: blocks of that many rows of a label are taken
+            in a shuffled order, a few at once, and the rows of these are shuffled. None: all rows are.
 
     Raises:
         ValueError: the batch holds fewer than two labels twice, or there are fewer than two labels.
     """
 
-    def __init__(self, label_N: np.ndarray, batch_size: int, seed: int) -> None:
+    def __init__(self, label_N: np.ndarray, batch_size: int, seed: int, block: int | None = None) -> None:
         self.labels = np.unique(label_N)
         if len(self.labels) < 2 or batch_size < 2 * LEAST_OF_A_LABEL:
             raise ValueError(f"{len(self.labels)} labels in batches of {batch_size}: two of two labels are needed")
         self.batch_size, self.seed, self.num_rows = batch_size, seed, len(label_N)
         self._rows = [np.flatnonzero(label_N == label) for label in self.labels]
         self._drawn = min(len(self.labels), batch_size // LEAST_OF_A_LABEL)
+        self._block = block
+        self._walk = lru_cache(maxsize=2 * len(self.labels))(self._shuffled)
 
     @property
     def rows_per_batch(self) -> int:
@@ -74,10 +80,15 @@ class BalancedSampler:
         walks = {walk: self._walk(place, walk) for walk in range(start // size, (stop - 1) // size + 1)}
         return np.array([walks[draw // size][draw % size] for draw in draws.tolist()], dtype=np.int64)
 
-    @lru_cache(maxsize=4096)  # noqa: B019  one sampler lives as long as a run
-    def _walk(self, place: int, walk: int) -> np.ndarray:
+    def _shuffled(self, place: int, walk: int) -> np.ndarray:
         rng = np.random.default_rng([self.seed, int(self.labels[place]) + 1, walk])
-        return rng.permutation(self._rows[place])
+        rows, block = self._rows[place], self._block
+        if block is None:
+            return rng.permutation(rows)
+        starts = rng.permutation(range(0, len(rows), block))
+        groups = (starts[at : at + BLOCKS_AT_ONCE] for at in range(0, len(starts), BLOCKS_AT_ONCE))
+        together = (np.concatenate([rows[start : start + block] for start in group.tolist()]) for group in groups)
+        return np.concatenate([rng.permutation(part) for part in together])
 
 
 def _visits(turns: int, place: int, num_labels: int) -> int:

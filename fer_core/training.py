@@ -30,6 +30,7 @@ from fer_core.methods.base import Method, Network, Outputs, Recipe
 from fer_core.patches import Patches, draw_views
 from fer_core.reading import FaceTable, read_faces
 from fer_core.sampling import BalancedSampler
+from fer_core.turning import turned_patches
 
 CPU = torch.device("cpu")
 
@@ -143,7 +144,7 @@ class _Loop:
     ) -> None:
         self.plan, self.world, self.method, self.faces, self.rows = plan, world, method, faces, rows
         self.known_labels, self.label_N = np.unique(label_N, return_inverse=True)
-        self.sampler = BalancedSampler(self.label_N, plan.recipe.batch_size, plan.seed)
+        self.sampler = BalancedSampler(self.label_N, plan.recipe.batch_size, plan.seed, faces.pictures.block)
         self.patches = Patches(plan.face_size, plan.patch)
         network = build_network(method, plan.backbone, plan.patch, len(self.known_labels), plan.seed, plan.weights)
         if plan.start is not None:
@@ -199,13 +200,24 @@ class _Loop:
                 store.save(self.checkpoint(), self._summary() if not epoch_ends else self.history[-1])
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """This worker's share of every batch that is left, from the step that comes next."""
+        """This worker's share of every batch that is left, from the step that comes next; the pictures on the device."""
+        device = self.world.device
         for step in range(self.step, self.num_steps):
             epoch, within = divmod(step, self.sampler.steps_per_epoch)
             drawn = self.sampler.batch(epoch, within, self.world.rank, self.world.size)
-            rows = self.rows[drawn]
-            pixels = self.patches.drawn(self.faces.images(rows), draw_views(self.plan.seed, epoch, rows))
-            yield torch.from_numpy(pixels), torch.from_numpy(self.label_N[drawn])
+            views = draw_views(self.plan.seed, epoch, drawn)
+            labels = torch.from_numpy(self.label_N[drawn]).to(device, non_blocking=True)
+            yield self._patches_of(self.rows[drawn], views), labels
+
+    def _patches_of(self, rows: np.ndarray, views: np.ndarray) -> Tensor:
+        """The patches (B, patch, patch, 3) of rows: cut here, or of a virtual form turned and cut on the device."""
+        device = self.world.device
+        if not self.faces.margin:
+            pixels = self.patches.drawn(self.faces.images(rows), views)
+            return torch.from_numpy(pixels).to(device, non_blocking=True)
+        wide = torch.from_numpy(self.faces.wide_images(rows)).to(device, non_blocking=True)
+        angle = torch.from_numpy(self.faces.rotation[rows]).to(device, non_blocking=True)
+        return turned_patches(wide, angle, torch.from_numpy(views).to(device), self.plan.face_size, self.plan.patch)
 
     def _train_step(self, images: Tensor, labels: Tensor) -> int:
         device, num_labels = self.world.device, len(self.known_labels)
@@ -213,8 +225,8 @@ class _Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.recipe.rate(self.step, self.num_steps)
         with torch.autocast(device.type, torch.bfloat16) if self.plan.bfloat16 else nullcontext():
-            own = self.model(images.to(device, non_blocking=True))
-        outputs, labels = self._gathered(own, labels.to(device, non_blocking=True))
+            own = self.model(images)
+        outputs, labels = self._gathered(own, labels)
         try:
             terms = self.method.losses(outputs, labels, num_labels)
         except ValueError as error:

@@ -1,4 +1,7 @@
 """The common expression vocabulary. Every data set's labels are mapped onto these names."""
 
-EXPRESSIONS = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
-"""In FER+'s order. A model's classes are the ones present in its training part, kept in this order."""
+EIGHT = ("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt")
+"""In FER+'s order, which is that of `expression_votes`."""
+
+EXPRESSIONS = (*EIGHT, "squint", "scream")
+"""The last two are Multi-PIE's. A model's classes are those of its training part, kept in this order."""

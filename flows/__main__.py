@@ -23,14 +23,18 @@ COMMANDS = {
     "evaluate": "EvaluateOptions",
     "retrain": "RetrainOptions",
     "promote": "PromoteOptions",
+    "directories": "DirectoriesOptions",
 }
 """Command -> the class of its options in fer_core.config; the flow of the same name is in flows.commands."""
-BAD_INPUT, INTERRUPTED = 2, 130
+DAMAGED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 LEAST_FREE_BYTES = 2**20
 
 
 def main(arguments: list[str]) -> int:
-    """Run a command; the exit code is 0, 2 for bad input, 130 after Ctrl-C, 1 for a fault of ours."""
+    """Run a command.
+
+    The exit code is 0, 2 for bad input, 130 after Ctrl-C, 1 where --verify found damage or for a fault of ours.
+    """
     os.environ.update(engine_environment(Path(".fer"), verbose=False))
     show_progress()
     try:
@@ -69,7 +73,7 @@ def _run(arguments: list[str]) -> int:
     print(summary.table(values), file=sys.stderr if options.json_ else sys.stdout)
     if options.json_:
         print(json.dumps(values))
-    return 0
+    return DAMAGED if values.get("damaged") else 0
 
 
 def _options(command: str, arguments: list[str]) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 from prefect import flow
 
 from fer_core.config import (
+    DirectoriesOptions,
     EvaluateOptions,
     IngestOptions,
     PrepareOptions,
@@ -15,8 +16,9 @@ from fer_core.config import (
 )
 from flows import stages
 from flows.summary import Summary
-from tasks.data import scan_source
 from tasks.evaluation import cross_validation
+from tasks.housekeeping import choose_removable, prove_directories, remove_directories, survey_home
+from tasks.inspection import inspect_source, prove_catalog, prove_faces
 from tasks.registry import promote_if_better, register_model
 
 
@@ -24,16 +26,23 @@ from tasks.registry import promote_if_better, register_model
 def ingest(options: IngestOptions) -> dict[str, Any]:
     """Source folder -> catalog."""
     if options.dry_run:
-        return Summary().scanned(scan_source(options)).values
-    return Summary().data(stages.ingest(options)).values
+        return Summary().scanned(inspect_source(options)).values
+    if options.verify:
+        return Summary().proven([prove_catalog(options)]).values
+    return Summary().data(stages.ingest(options, options.repair)).values
 
 
 @flow(name="prepare-command")
 def prepare(options: PrepareOptions) -> dict[str, Any]:
-    """Source folder -> face crops."""
-    catalog = stages.ingest(options)
-    faces = stages.prepare(options, catalog)
-    return Summary().data(catalog, faces).values
+    """Source folder -> face crops, and tuples of them where they are asked for."""
+    if options.verify:
+        return Summary().proven(prove_faces(options)).values
+    catalog = stages.ingest(options, options.repair)
+    faces = stages.prepare(options, catalog, options.repair)
+    summary = Summary().data(catalog, faces)
+    if options.tuples != "none":
+        summary.tuples(stages.draw_tuples(options, faces, options.repair))
+    return summary.values
 
 
 @flow(name="train-command")
@@ -90,3 +99,17 @@ def promote(options: PromoteOptions) -> dict[str, Any]:
     """Challenger -> champion, if it is better."""
     promotion = promote_if_better(options.home, options.model_name, options.version, options.dry_run)
     return Summary().promotion(promotion).values
+
+
+@flow(name="directories-command")
+def directories(options: DirectoriesOptions) -> dict[str, Any]:
+    """Home -> what it holds, and on request without what nothing uses."""
+    entries = survey_home(options)
+    summary = Summary().directories(entries)
+    if options.verify:
+        return summary.proven(prove_directories(entries)).values
+    if options.dry_run:
+        return summary.removable(choose_removable(options, entries)).values
+    if options.remove:
+        return summary.removed(remove_directories(options, choose_removable(options, entries))).values
+    return summary.values

@@ -2,27 +2,35 @@
 
 from prefect import flow
 
-from fer_core.config import CatalogOptions, EvaluateOptions, PrepareOptions, SubdivideOptions, TrainOptions
+from fer_core.config import CatalogOptions, CropOptions, EvaluateOptions, PrepareOptions, SubdivideOptions, TrainOptions
 from fer_core.folds import Part
-from tasks.data import write_catalog, write_faces
+from tasks.data import publish_faces, write_catalog, write_faces
 from tasks.evaluation import write_evaluation
 from tasks.made import Fold, Level, Made
 from tasks.model import train_run, write_level
+from tasks.tuples import write_tuples
 
 HOLD_OUT = Part()
 """The official split, or the subjects held out for good."""
 
 
 @flow
-def ingest(options: CatalogOptions) -> Made:
+def ingest(options: CatalogOptions, repair: bool = False) -> Made:
     """Source folder -> catalog."""
-    return write_catalog(options)
+    return write_catalog(options, repair)
 
 
 @flow
-def prepare(options: PrepareOptions, catalog: Made) -> Made:
-    """Catalog -> face crops."""
-    return write_faces(options, catalog)
+def prepare(options: CropOptions, catalog: Made, repair: bool = False) -> Made:
+    """Catalog -> face crops, with `--stream` on an object store."""
+    faces = write_faces(options, catalog, repair)
+    return publish_faces(options, faces, repair) if options.stream else faces
+
+
+@flow
+def draw_tuples(options: PrepareOptions, faces: Made, repair: bool = False) -> Made:
+    """Face crops -> five-tuples or similarity triplets, an epoch a shard."""
+    return write_tuples(options, faces, repair=repair)
 
 
 @flow

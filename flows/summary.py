@@ -1,10 +1,10 @@
 """What a command says at its end: one dict for programs, one table for people."""
 
-from collections import Counter
 from typing import Any, Self
 
-from fer_core.datasets.base import Scan
+from fer_core.housekeeping import KIND_OF, Entry
 from tasks.evaluation import REPORT
+from tasks.inspection import Proof
 from tasks.made import Fold, Level, Made
 from tasks.registry import Promotion, Registered
 
@@ -16,25 +16,44 @@ class Summary:
         self.values: dict[str, Any] = {"reused": [], "seconds": {}}
         self._done: dict[str, bool] = {}
 
-    def scanned(self, scan: Scan) -> Self:
-        """A dry run: what the names and label files of the source tell."""
-        aside = Counter(record.reason for record in scan.rejected)
-        classes = Counter(row["expression"] for row in scan.rows)
-        subjects = {row.get("subject_id") for row in scan.rows} - {None}
-        self.values |= {
-            "dry_run": True,
-            "rows": len(scan.rows),
-            "set_aside": dict(aside),
-            "classes": dict(classes),
-            "subjects": len(subjects) or None,
-            "directory": None,
-        }
+    def scanned(self, inspection: dict[str, Any]) -> Self:
+        """A dry run: what would be taken and set aside."""
+        self.values |= {"dry_run": True, "directory": None, **inspection}
         return self
+
+    def proven(self, proofs: list[Proof]) -> Self:
+        """Directories compared with their manifests, the command's own first."""
+        damaged = [str(proof.path / name) for proof in proofs for name in proof.damaged]
+        if "directories" not in self.values:
+            self.values["directory"] = str(proofs[0].path)
+        return self._with(files=sum(proof.files for proof in proofs), damaged=damaged)
+
+    def directories(self, entries: list[Entry]) -> Self:
+        """What a home holds."""
+        described = [_described(entry) for entry in entries]
+        return self._with(directories=described, removed=[], freed_bytes=0)
+
+    def removable(self, entries: list[Entry]) -> Self:
+        """What would go."""
+        names = [entry.name for entry in entries]
+        return self._with(dry_run=True, removable=names, removable_bytes=sum(entry.bytes for entry in entries))
+
+    def removed(self, entries: list[Entry]) -> Self:
+        """What has gone."""
+        names = [entry.name for entry in entries]
+        left = [row for row in self.values["directories"] if row["name"] not in names]
+        return self._with(directories=left, removed=names, freed_bytes=sum(entry.bytes for entry in entries))
+
+    def tuples(self, made: Made) -> Self:
+        """Tuples by epoch."""
+        self._count(made)
+        return self._with(tuples=str(made.path), tuple_summary=made.summary)
 
     def data(self, *stages: Made) -> Self:
         """Catalog, and faces where they were made."""
         self._count(*stages)
         self.values |= {**stages[0].summary, "directory": str(stages[0].path)}
+        self.values["repaired"] = [str(file) for made in stages for file in made.repaired]
         self.values["set_aside"] = stages[-1].summary["set_aside"]
         if len(stages) > 1:
             self.values |= {"faces": str(stages[1].path), "face_rows": stages[1].summary["rows"]}
@@ -96,14 +115,74 @@ class Summary:
         self.values["reused"] = [name for name, done in self._done.items() if not done]
 
 
+def _described(entry: Entry) -> dict[str, Any]:
+    return {
+        "kind": KIND_OF[entry.folder],
+        "name": entry.name,
+        "bytes": entry.bytes,
+        "age_days": round(entry.age_days, 4),
+        "rows": entry.rows,
+        "state": entry.state,
+        "used_by": [*entry.users, *entry.versions],
+    }
+
+
 def table(values: dict[str, Any]) -> str:
     """The last table a person sees."""
+    return _listing(values) if "directories" in values else _results(values)
+
+
+def _listing(values: dict[str, Any]) -> str:
+    header = ("kind", "name", "MB", "age", "rows", "state", "used by")
+    rows = [header, *(_row(directory) for directory in values["directories"])]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(header))]
+    align = ("<", "<", ">", ">", ">", "<", "<")
+    lines = [
+        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, align, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    megabytes = sum(directory["bytes"] for directory in values["directories"]) / 1e6
+    lines += ["", f"{len(rows) - 1} directories, {megabytes:.1f} MB"]
+    if "removable" in values:
+        lines += [f"would be removed: {len(values['removable'])}, {values['removable_bytes'] / 1e6:.1f} MB"]
+        lines += [f"  {name}" for name in values["removable"]]
+    if values["removed"]:
+        lines += [f"removed: {len(values['removed'])}, {values['freed_bytes'] / 1e6:.1f} MB"]
+    if "damaged" in values:
+        lines += [f"verified: {values['files']} files, {len(values['damaged'])} damaged"]
+        lines += [f"  {name}" for name in values["damaged"]]
+    return "\n".join(lines)
+
+
+def _row(directory: dict[str, Any]) -> tuple[str, ...]:
+    users = directory["used_by"]
+    more = f" and {len(users) - 1} more" if len(users) > 1 else ""
+    return (
+        directory["kind"],
+        directory["name"],
+        f"{directory['bytes'] / 1e6:.1f}",
+        _age(directory["age_days"]),
+        "" if directory["rows"] is None else str(directory["rows"]),
+        directory["state"],
+        users[0] + more if users else "nothing",
+    )
+
+
+def _age(days: float) -> str:
+    return f"{days:.0f} d" if days >= 1 else f"{days * 24:.0f} h" if days * 24 >= 1 else f"{days * 1440:.0f} min"
+
+
+def _results(values: dict[str, Any]) -> str:
     counts = ("rows", "face_rows", "subjects", "classes", "set_aside")
     rows: list[tuple[str, str]] = [(name, str(values[name])) for name in counts if name in values]
     metrics = values.get("metrics") or {}
     rows += [(name, _with_deviation(name, metrics)) for name in metrics if not name.endswith("_std")]
     shown = ("verdict", "reason", "model_version", "champion", "directory", "run", "report")
     rows += [(name, str(values[name])) for name in shown if values.get(name) is not None]
+    if "damaged" in values:
+        rows += [("damaged", ", ".join(values["damaged"]) or f"none of {values['files']} files")]
+    if values.get("repaired"):
+        rows += [("repaired", ", ".join(values["repaired"]))]
     rows += [("reused", ", ".join(values.get("reused", [])) or "nothing")]
     rows += [("seconds", ", ".join(f"{stage} {took:.1f}" for stage, took in values.get("seconds", {}).items()))]
     width = max(len(name) for name, _ in rows)

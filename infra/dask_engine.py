@@ -1,7 +1,8 @@
 """The one module that imports Dask: mapping a function over partitions, here or on a cluster."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 from dask.distributed import Client, as_completed
@@ -10,6 +11,8 @@ from fer_core.errors import InputError
 
 _LOOPBACK = {"dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0"}
 """Scheduler and worker serve their state over HTTP whatever they are told, and on all interfaces if told nothing."""
+WAITING_A_THREAD = 4
+"""Partitions known to the scheduler for each of its threads: enough that none waits, however many there are in all."""
 
 
 @contextmanager
@@ -28,18 +31,27 @@ def dask_client(address: str | None) -> Iterator[Client]:
 
 
 def map_partitions(
-    address: str | None, function: Callable[..., int], partitions: list[tuple[Any, ...]], done: Callable[[int], None]
+    address: str | None, function: Callable[..., int], partitions: Iterable[tuple[Any, ...]], done: Callable[[int], None]
 ) -> None:
     """Call `function(*partition)` for each partition; `done` gets the sum of what has been returned so far.
 
-    The first error ends it and is raised here.
+    The partitions are taken as there is room for them, so their number does not weigh on the scheduler. A worker that
+    dies costs the partitions it was at: they are given to another. The first error ends it and is raised here.
     """
     total = 0
+    waiting = iter(partitions)
     with dask_client(address) as client:
-        futures = [client.submit(function, *partition, pure=False) for partition in partitions]
+
+        def submit(most: int) -> list[Any]:
+            return [client.submit(function, *partition, pure=False) for partition in islice(waiting, most)]
+
+        running = as_completed(
+            submit(WAITING_A_THREAD * max(sum(client.nthreads().values()), 1)), with_results=True, loop=client.loop
+        )
         try:
-            for _, value in as_completed(futures, with_results=True, loop=client.loop):
+            for _, value in running:
                 total += value
                 done(total)
+                running.update(submit(1))
         finally:
-            client.cancel(futures)
+            client.cancel([future for future in running.futures])

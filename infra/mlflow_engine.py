@@ -19,8 +19,9 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import Array
 
-from fer_core.directories import alone, write_atomically
+from fer_core.directories import write_atomically
 from fer_core.errors import InputError
+from fer_core.locks import alone
 from fer_core.predictor import Predictor
 
 EXPERIMENT = "fer"
@@ -164,6 +165,17 @@ class Registry:
             return self._client.get_model_version(self.model_name, str(version)).tags
         except MlflowException as error:
             raise InputError(f"model {self.model_name} has no version {version}: {error.message}") from error
+
+    def all_tags(self) -> dict[str, dict[str, str]]:
+        """The tags of every version of every model name, by `NAME version N`."""
+        found: dict[str, dict[str, str]] = {}
+        token = None
+        while True:
+            page = self._client.search_model_versions(page_token=token)
+            found |= {f"{version.name} version {version.version}": version.tags for version in page}
+            token = page.token
+            if not token:
+                return found
 
     def set_tag(self, version: int, name: str, value: str) -> None:
         """Tag a version."""

@@ -1,104 +1,148 @@
 """Source folder -> catalog -> face crops, mapped by Dask over partitions."""
 
+import shutil
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from upath import UPath
 
 from fer_core import ingest as ingesting
 from fer_core.code_digest import code_digest
-from fer_core.config import CatalogOptions, PrepareOptions
-from fer_core.datasets.base import Scan
-from fer_core.directories import Directory, read_manifest
-from fer_core.faces import write_face_shard
+from fer_core.config import CatalogOptions, CropOptions
+from fer_core.datasets.base import Record
+from fer_core.directories import Directory, read_manifest, shards_of
+from fer_core.estimated_identities import write_identities
+from fer_core.faces.crop import write_face_shard
+from fer_core.streaming import CLASS_SORTED, upload, write_class_sorted
 from infra.dask_engine import map_partitions
 from infra.progress import Ticker, logger
 from infra.settings import Settings
 from tasks.made import Made, make
 
-ROWS_A_PARTITION = 512
+ROWS_A_PARTITION = 256
+"""What a worker reads, holds and writes at once; a kill loses no more than that."""
 
 
-def scan_source(options: CatalogOptions) -> Scan:
+def records_of(options: CatalogOptions) -> Iterator[Record]:
     """What the source holds, as far as names and label files tell.
 
     Raises:
         InputError: the folder is not what the data set expects.
     """
-    scan = options.adapter.scan(options.source, options.own)
-    return Scan(ingesting.limit_per_class(scan.rows, options.per_class), scan.rejected)
+    return ingesting.limited(lambda: options.adapter.stream(options.source, options.own), options.per_class)
 
 
-@task(cache_policy=NO_CACHE)
-def write_catalog(options: CatalogOptions) -> Made:
-    """Read every picture of the source once: one row each, what cannot be taken set aside with its reason."""
+def catalog_directory(options: CatalogOptions) -> Directory:
+    """Where the catalog of a source is, made or not."""
     own = options.own.model_dump(mode="json") if options.own else {}
     fingerprint = ingesting.source_fingerprint(options.source if options.adapter.needs_source else None)
-    directory = Directory(
+    return Directory(
         options.home / "catalogs",
         options.dataset,
         kind="catalog",
         config={"dataset": options.dataset, "per_class": options.per_class, "rows": ROWS_A_PARTITION, **own},
         inputs={"source": fingerprint},
-        code=code_digest("fer_core.ingest", "fer_core.datasets.base", options.adapter.scan.__module__),
+        code=code_digest("fer_core.ingest", "fer_core.datasets.base", options.adapter.records.__module__),
     )
 
+
+def faces_directory(options: CropOptions, catalog: str) -> Directory:
+    """Where the face crops of a catalog with this content digest are, made or not."""
+    cropping = options.cropping
+    return Directory(
+        options.home / "faces",
+        f"{options.dataset}-{options.crop_size}",
+        kind="faces",
+        config={
+            **cropping._asdict(),
+            "rotations": list(cropping.rotations),
+            "margin": cropping.margin,
+            "identities": options.identities,
+        },
+        inputs={"catalog": catalog},
+        code=code_digest("fer_core.faces.crop", "fer_core.estimated_identities", options.adapter.records.__module__),
+    )
+
+
+@task(cache_policy=NO_CACHE)
+def write_catalog(options: CatalogOptions, repair: bool = False) -> Made:
+    """Read every picture of the source once: one row each, what cannot be taken set aside with its reason."""
+    directory = catalog_directory(options)
+
     def build() -> tuple[Iterable[str], dict[str, Any]]:
-        scan = scan_source(options)
-        ingesting.check_rows(options.dataset, scan.rows)
-        ingesting.write_scan_rejects(directory.path, scan.rejected)
+        partitions, rows = ingesting.write_scan(directory.path, records_of(options), ROWS_A_PARTITION)
         source = None if options.source is None else options.source.absolute()
-        starts = range(0, len(scan.rows), ROWS_A_PARTITION)
-        partitions = [
-            (directory.path, number, options.dataset, source, scan.rows[start : start + ROWS_A_PARTITION])
-            for number, start in enumerate(starts)
-        ]
-        _map("ingest", ingesting.write_catalog_shard, partitions, len(scan.rows))
+        work = ((directory.path, number, options.dataset, source) for number in range(partitions))
+        _map("ingest", ingesting.write_catalog_shard, work, rows)
+        shutil.rmtree(directory.path / ingesting.SCAN)
         summary = ingesting.summary_of(directory.path)
         ingesting.check_summary(options.dataset, summary)
         return ingesting.files_of(directory.path), summary
 
-    made = make("ingest", directory, build)
+    made = make("ingest", directory, build, repair)
     _tell(made)
     return made
 
 
 @task(cache_policy=NO_CACHE)
-def write_faces(options: PrepareOptions, catalog: Made) -> Made:
-    """Crop every picture by its landmarks; rows that may be trained on once per rotation."""
-    directory = Directory(
-        options.home / "faces",
-        f"{options.dataset}-{options.crop_size}",
-        kind="faces",
-        config={"face_size": options.crop_size, "rotations": list(options.rotations)},
-        inputs={"catalog": catalog.content},
-        code=code_digest("fer_core.faces", options.adapter.scan.__module__),
-    )
+def write_faces(options: CropOptions, catalog: Made, repair: bool = False) -> Made:
+    """Crop every picture by its landmarks; rows that may be trained on once per rotation.
+
+    Where identities are to be estimated, the faces without a subject are clustered.
+    """
+    directory = faces_directory(options, catalog.content)
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
-        shards = [name for name in read_manifest(catalog.path).shards if name.startswith("part-")]
-        partitions = [
-            (catalog.path, name, directory.path, options.crop_size, options.rotations) for name in sorted(shards)
-        ]
-        _map("prepare", write_face_shard, partitions, catalog.summary["rows"])
+        shards = shards_of(catalog.path, "part-")
+        work = ((catalog.path, name, directory.path, options.cropping) for name in shards)
+        _map("prepare", write_face_shard, work, catalog.summary["rows"])
         summary = ingesting.summary_of(directory.path)
         summary["set_aside"] = dict(Counter(catalog.summary["set_aside"]) + Counter(summary["set_aside"]))
+        if options.identities == "estimated":
+            summary["estimated_subjects"] = write_identities(directory.path)
         ingesting.check_summary(options.dataset, summary)
         return ingesting.files_of(directory.path), summary
 
-    made = make("prepare", directory, build)
+    made = make("prepare", directory, build, repair)
     _tell(made)
     return made
 
 
-def _map(stage: str, function: Any, partitions: list[tuple[Any, ...]], total: int) -> None:
-    address = Settings().dask_scheduler_address
-    map_partitions(
-        address, function, [_absolute(partition) for partition in partitions], Ticker(stage, total, "pictures")
+@task(cache_policy=NO_CACHE)
+def publish_faces(options: CropOptions, faces: Made, repair: bool = False) -> Made:
+    """Copy the face crops, sorted by class, to where `--stream` says; what comes after reads them from there."""
+    assert options.stream is not None
+    directory = Directory(
+        options.home / "streams",
+        faces.path.name,
+        kind="faces",
+        config={**read_manifest(faces.path).config, "order": CLASS_SORTED},
+        inputs={"faces": faces.content},
+        code=code_digest("fer_core.streaming"),
     )
+
+    def build() -> tuple[Iterable[str], dict[str, Any]]:
+        ticker, done = Ticker("publish", faces.summary["rows"], "faces"), 0
+        for rows in write_class_sorted(faces.path, directory.path):
+            done += rows
+            ticker(done)
+        return ingesting.files_of(directory.path), faces.summary
+
+    made = make("publish", directory, build, repair)
+    destination = UPath(options.stream) / directory.path.name
+    logger.info("%-9s to %s", made.stage, destination)
+    upload(made.path, destination)
+    return replace(made, path=destination)
+
+
+def _map(stage: str, function: Any, partitions: Iterator[tuple[Any, ...]], total: int) -> None:
+    address = Settings().dask_scheduler_address
+    map_partitions(address, function, (_absolute(part) for part in partitions), Ticker(stage, total, "pictures"))
 
 
 def _absolute(partition: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -108,4 +152,7 @@ def _absolute(partition: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def _tell(made: Made) -> None:
     aside = ", ".join(f"{count} {reason}" for reason, count in made.summary["set_aside"].items())
+    by = ", ".join(f"{count} {way}" for way, count in made.summary.get("crop_by", {}).items())
     logger.info("%-9s %d rows; set aside: %s", made.stage, made.summary["rows"], aside or "none")
+    if by:
+        logger.info("%-9s cropped by: %s", made.stage, by)

@@ -69,6 +69,18 @@ def real_ferplus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _unpacked("ferplus", tmp_path_factory) / "FERPlus"
 
 
+@pytest.fixture(scope="session")
+def real_kdef(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """KDEF's whole pictures."""
+    return _unpacked("kdef_224", tmp_path_factory) / "KDEF"
+
+
+@pytest.fixture(scope="session")
+def real_lfw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """LFW's face crops with pairs and expressions."""
+    return _unpacked("lfw_112", tmp_path_factory) / "lfw"
+
+
 def _unpacked(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = Path(__file__).parents[2] / "shared" / "data" / f"{name}.zip"
     if not archive.exists():

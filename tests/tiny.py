@@ -11,8 +11,8 @@ from PIL import Image
 
 from fer_core.datasets import REGISTRY
 from fer_core.directories import Directory
-from fer_core.faces import write_face_shard
-from fer_core.ingest import files_of, summary_of, write_catalog_shard, write_scan_rejects
+from fer_core.faces.crop import Cropping, write_face_shard
+from fer_core.ingest import files_of, summary_of, write_catalog_shard, write_scan
 
 SUBJECTS = ("S010", "S011", "S014", "S022", "S026", "S028", "S032", "S034")
 EXPRESSIONS = {"anger": (12, 12), "happy": (24, 36), "surprise": (36, 12)}
@@ -40,22 +40,25 @@ def write_png(path: Path, image: np.ndarray) -> None:
 
 def write_catalog(home: Path, dataset: str, source: Path) -> Path:
     """Ingest a folder in this process, in shards of 16 rows; the finished catalog."""
-    rows, rejected = REGISTRY[dataset].scan(source)
     catalog = Directory(home / "catalogs", dataset, kind="catalog", config={}, inputs={}, code="test")
     catalog.start()
-    write_scan_rejects(catalog.path, rejected)
-    for number, start in enumerate(range(0, len(rows), 16)):
-        write_catalog_shard(catalog.path, number, dataset, source, rows[start : start + 16])
+    partitions, _ = write_scan(catalog.path, REGISTRY[dataset].stream(source), 16)
+    for number in range(partitions):
+        write_catalog_shard(catalog.path, number, dataset, source)
     catalog.finish(files_of(catalog.path), summary_of(catalog.path))
     return catalog.path
 
 
-def write_faces(home: Path, catalog: Path, face_size: int, rotations: tuple[float, ...]) -> Path:
+def write_faces(
+    home: Path, catalog: Path, face_size: int, rotations: tuple[float, ...], virtual: bool = False
+) -> Path:
     """Crop a catalog in this process; the finished faces directory."""
-    faces = Directory(home / "faces", "faces", kind="faces", config={"size": face_size}, inputs={}, code="test")
+    cropping = Cropping(face_size, rotations, virtual)
+    config = {**cropping._asdict(), "margin": cropping.margin}
+    faces = Directory(home / "faces", "faces", kind="faces", config=config, inputs={}, code="test")
     faces.start()
     for shard in sorted(catalog.glob("part-*.parquet")):
-        write_face_shard(catalog, shard.name, faces.path, face_size, rotations)
+        write_face_shard(catalog, shard.name, faces.path, cropping)
     faces.finish(files_of(faces.path), summary_of(faces.path))
     return faces.path
 

@@ -1,14 +1,13 @@
 """What a data set adapter is: it names the pictures of a source folder and what is known of each."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from fer_core.errors import InputError
+from fer_core.datasets.folders import require_folder
 
 MAX_FILE_BYTES = 2**28
 
@@ -22,14 +21,13 @@ class Rejected:
     detail: str = ""
 
 
-class Scan(NamedTuple):
-    """What a source folder holds.
+Record = dict[str, Any] | Rejected
+"""A row: `source_path` (relative to the source, unique) and those fields of records.SAMPLE_SCHEMA that the data set
+knows; or a record that cannot be taken, with the reason."""
 
-    Attributes:
-        rows: one dict a picture: `source_path` (relative, unique) and those fields of records.SAMPLE_SCHEMA that the
-            data set knows.
-        rejected: records that cannot be taken, with the reason.
-    """
+
+class Scan(NamedTuple):
+    """What a source folder holds: rows, and records that cannot be taken."""
 
     rows: list[dict[str, Any]]
     rejected: list[Rejected]
@@ -40,6 +38,33 @@ class Picture(NamedTuple):
 
     image: bytes
     known: dict[str, Any]
+
+
+class Form(NamedTuple):
+    """What suits the pictures of a source.
+
+    Attributes:
+        face_size, patch: side of a face crop and of the patch a network sees, pixels; the paper's 236 / 224 unless the
+            pictures are smaller.
+        is_face_crop: the pictures are face crops already, so the whole frame is the face.
+    """
+
+    face_size: int = 236
+    patch: int = 224
+    is_face_crop: bool = False
+
+
+SMALL = Form(48, 44, is_face_crop=True)
+"""48x48 face crops."""
+
+
+class Pair(NamedTuple):
+    """Two pictures of a verification protocol: their source paths, whether they show one person, and the fold."""
+
+    first: str
+    second: str
+    same: bool
+    fold: int
 
 
 def read_picture(source: Path | None, row: dict[str, Any]) -> Picture:
@@ -58,47 +83,77 @@ def read_picture(source: Path | None, row: dict[str, Any]) -> Picture:
     return Picture(file.read_bytes(), {})
 
 
+def always(form: Form) -> Callable[[Path | None, Any], Form]:
+    """The `form` of an adapter whose sources are all alike."""
+    return lambda source, options: form
+
+
+PAPERS = always(Form())
+
+
 @dataclass(frozen=True)
 class Adapter:
     """One data set.
 
     Attributes:
-        scan: (source folder or None, options or None) -> Scan. Cheap: reads names and label files, no pictures.
+        records: (source folder, options or None) -> the source's records one by one, in an order that depends on the
+            source alone. Cheap: reads names and label files, no pictures.
         layout: what the source folder must look like, for error messages and docs.
+        protocol: who is trained and tested on by the data set's or the papers' custom, for people.
         picture: (source, row) -> Picture.
         options: the class of the data set's own options, or None where it has none.
-        face_size, patch: pixels that suit this source; the paper's 236 / 224 unless its pictures are smaller.
-        is_face_crop: the pictures are face crops already, so the whole frame is the face.
+        form: (source, options) -> Form.
+        pairs: source -> the pairs of its verification protocol, or None where it has none.
         needs_source: whether there is a folder to read.
     """
 
-    scan: Callable[..., Scan]
+    records: Callable[[Any, Any], Iterator[Record]]
     layout: str
+    protocol: str
     picture: Callable[[Path | None, dict[str, Any]], Picture] = read_picture
     options: type[BaseModel] | None = None
-    face_size: int = 236
-    patch: int = 224
-    is_face_crop: bool = False
+    form: Callable[[Path | None, Any], Form] = PAPERS
+    pairs: Callable[[Path], list[Pair]] | None = None
     needs_source: bool = True
 
+    def stream(self, source: Path | str | None = None, options: BaseModel | None = None) -> Iterator[Record]:
+        """The records of a source one by one; memory does not grow with them.
 
-def require_folder(source: Path, dataset: str, layout: str) -> None:
-    """Raise InputError unless `source` is a folder with something in it.
+        Raises:
+            InputError: `source` is not what the data set expects: said with what was expected and what was found.
+        """
+        if self.options is not None:
+            options = options or self.options()
+        if not self.needs_source:
+            return self.records(None, options)
+        folder = Path(source) if source is not None else Path()
+        require_folder(folder, self.layout)
+        return _in_unicode(self.records(folder, options))
 
-    Raises:
-        InputError: it is missing, a file, empty, or may not be read.
-    """
-    if not source.exists():
-        raise InputError(f"--source {source} does not exist; {dataset} expects {layout}")
-    if not source.is_dir():
-        raise InputError(f"--source {source} is a file, not a folder; {dataset} expects {layout}")
-    if not os.access(source, os.R_OK | os.X_OK):
-        raise InputError(f"--source {source} cannot be read; give yourself permission to list and open it")
-    if not any(source.iterdir()):
-        raise InputError(f"--source {source} is empty; {dataset} expects {layout}")
+    def scan(self, source: Path | str | None = None, options: BaseModel | None = None) -> Scan:
+        """All records of a source: (rows, rejected).
+
+        Raises:
+            InputError: as `stream`.
+        """
+        scan = Scan([], [])
+        for record in self.stream(source, options):
+            (scan.rejected if isinstance(record, Rejected) else scan.rows).append(record)  # type: ignore[arg-type]
+        return scan
 
 
-def describe_folder(folder: Path, most: int = 6) -> str:
-    """What a folder holds, in a few words, for error messages."""
-    names = sorted(entry.name + ("/" if entry.is_dir() else "") for entry in folder.iterdir())
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _in_unicode(records: Iterator[Record]) -> Iterator[Record]:
+    """Set aside files whose names are no Unicode: no table and no manifest could hold them."""
+    for record in records:
+        if isinstance(record, dict) and not _is_unicode(record["source_path"]):
+            yield Rejected(record["source_path"], "file name is not UTF-8")
+        else:
+            yield record
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,5 +1,6 @@
 """Procedural faces that we draw ourselves: every label is known and there is no licence to sign."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,10 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from fer_core.datasets.base import Adapter, Picture, Scan
+from fer_core.datasets.base import Adapter, Form, Picture, Record, always
 from fer_core.options import Frozen
 from fer_core.synthetic import Face, render
-from fer_core.vocabulary import EXPRESSIONS
+from fer_core.vocabulary import EIGHT
 
 PICTURE_SIZE = 96
 LEAST_DEGREE = 0.35
@@ -26,26 +27,21 @@ class SyntheticOptions(Frozen):
     first_seed: int = Field(0, ge=0, description="seed of the first person; other seeds are other people")
 
 
-def scan(source: Path | str | None = None, options: SyntheticOptions | None = None) -> Scan:
+def records(source: Path | None, options: SyntheticOptions) -> Iterator[Record]:
     """One row a face; what it is drawn from stands in its `source_path`, so `source` is not read."""
-    options = options or SyntheticOptions()
     rng = np.random.default_rng([options.first_seed, 0xFACE])
-    rows = []
     for person in range(options.first_seed, options.first_seed + options.identities):
-        for kind, expression in enumerate(EXPRESSIONS):
+        for kind, expression in enumerate(EIGHT):
             for take in range(kind * options.takes, (kind + 1) * options.takes):
                 degree = 0.0 if expression == "neutral" else round(float(rng.uniform(LEAST_DEGREE, 1.0)), 3)
                 yaw = round(float(rng.uniform(-options.max_yaw, options.max_yaw)), 1)
-                rows.append(
-                    {
-                        "source_path": f"{person}/{expression}/{degree}/{yaw}/{take}",
-                        "expression": expression,
-                        "subject_id": f"P{person:05d}",
-                        "intensity": degree,
-                        "pose_yaw": yaw,
-                    }
-                )
-    return Scan(rows, [])
+                yield {
+                    "source_path": f"{person}/{expression}/{degree}/{yaw}/{take}",
+                    "expression": expression,
+                    "subject_id": f"P{person:05d}",
+                    "intensity": degree,
+                    "pose_yaw": yaw,
+                }
 
 
 def picture(source: Path | None, row: dict[str, Any]) -> Picture:
@@ -58,11 +54,11 @@ def picture(source: Path | None, row: dict[str, Any]) -> Picture:
 
 
 ADAPTER = Adapter(
-    scan=scan,
+    records=records,
     layout="nothing: the faces are drawn",
+    protocol="a fifth of the people is held out",
     picture=picture,
     options=SyntheticOptions,
-    face_size=48,
-    patch=44,
+    form=always(Form(48, 44)),
     needs_source=False,
 )

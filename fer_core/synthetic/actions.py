@@ -4,7 +4,7 @@ import numpy as np
 
 from fer_core.synthetic.face import Face
 from fer_core.synthetic.people import person_of
-from fer_core.vocabulary import EXPRESSIONS
+from fer_core.vocabulary import EIGHT
 
 _STREAM_MIX, _STREAM_REST = 21, 22
 
@@ -58,7 +58,7 @@ def action_units(face: Face) -> dict[str, float]:
     At degree 0, and for `neutral` at any degree, only the resting tone remains, which depends on identity
     and variation alone.
     """
-    rng = np.random.default_rng([_STREAM_MIX, face.identity, EXPRESSIONS.index(face.expression), face.variation])
+    rng = np.random.default_rng([_STREAM_MIX, face.identity, EIGHT.index(face.expression), face.variation])
     strength = {} if face.expression == "neutral" else _mixed(face.expression, face.identity, rng)
     active = {name: value * _ramp(name, face.degree) for name, value in strength.items()}
     rest = _resting(face)
@@ -67,7 +67,7 @@ def action_units(face: Face) -> dict[str, float]:
 
 def _mixed(expression: str, identity: int, rng: np.random.Generator) -> dict[str, float]:
     prototype = BARED_ANGER if expression == "anger" and rng.uniform() < 0.3 else EXPRESSION_ACTIONS[expression]
-    second = EXPRESSION_ACTIONS[EXPRESSIONS[rng.integers(1, len(EXPRESSIONS))]]
+    second = EXPRESSION_ACTIONS[EIGHT[rng.integers(1, len(EIGHT))]]
     share = LARGEST_BLEND * rng.uniform() ** 2
     jitter = rng.uniform(0.75, 1.2, len(ACTION_UNITS))
     mixed = {

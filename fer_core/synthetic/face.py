@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer_core.errors import InputError
-from fer_core.vocabulary import EXPRESSIONS
+from fer_core.vocabulary import EIGHT
 
 MAX_YAW = 45.0
 """Degrees. Beyond it a far eye would vanish and landmarks would no longer be visible features."""
@@ -19,7 +19,7 @@ class Face:
 
     Attributes:
         identity: Person, 0 or above: head shape, features, skin, hair, resting expression.
-        expression: One of `fer_core.vocabulary.EXPRESSIONS`.
+        expression: One of `fer_core.vocabulary.EIGHT`.
         degree: Intensity in [0, 1]; 0 is that person's neutral face whatever the expression.
         yaw: Degrees in [-45, 45] about the vertical axis; positive turns the face to the viewer's right.
         variation: Which take, 0 or above: jitter of light, background, framing, roll and expression mix.
@@ -35,8 +35,8 @@ class Face:
     variation: int = 0
 
     def __post_init__(self) -> None:
-        if self.expression not in EXPRESSIONS:
-            raise InputError(f"expression {self.expression!r} is unknown: choose one of {', '.join(EXPRESSIONS)}.")
+        if self.expression not in EIGHT:
+            raise InputError(f"expression {self.expression!r} is unknown: choose one of {', '.join(EIGHT)}.")
         # Written as "not inside" so that NaN is refused too.
         if not 0.0 <= self.degree <= 1.0:
             raise InputError(f"degree {self.degree} is out of range: choose a number from 0 to 1.")

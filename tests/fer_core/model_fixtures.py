@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from fer_core import levels, runs
-from fer_core.directories import Directory, write_table
+from fer_core.directories import Directory
 from fer_core.folds import Part
 from fer_core.methods import Recipe
 from fer_core.reading import read_faces
 from fer_core.records import SAMPLE_SCHEMA
+from fer_core.shards import write_picture_shard
 from fer_core.training import TrainingPlan, World, train
 
 FACE, PATCH, TAKES, ROTATIONS = 32, 24, 2, (0.0, 5.0)
@@ -42,7 +43,7 @@ def one_thread():
 def faces_path(tmp_path_factory):
     """A faces directory: 3 expressions of 6 people, 2 takes, upright and turned; 48 rows to train on, 12 to test on."""
     root = tmp_path_factory.getbasetemp() / "model"
-    directory = finished(root, "faces", lambda path: write_table(path / "part-00000.parquet", face_rows()))
+    directory = finished(root, "faces", lambda path: write_picture_shard(path, "part-00000.parquet", face_rows()))
     return directory.path
 
 

@@ -11,13 +11,17 @@ import pytest
 
 from fer_core.directories import (
     MANIFEST,
+    SCHEMA_VERSION,
     Directory,
+    damaged,
     damaged_files,
     digest_of,
     file_sha256,
+    read_columns,
     read_manifest,
     read_shard,
     read_tables,
+    shards_of,
     write_atomically,
     write_bytes,
     write_json,
@@ -59,10 +63,14 @@ def finished(root) -> Directory:
     return made
 
 
-def flip_a_byte(file: Path) -> None:
+def flip_a_bit(file: Path, at: int | None = None, bit: int = 0) -> None:
     data = bytearray(file.read_bytes())
-    data[len(data) // 2] ^= 1
+    data[len(data) // 2 if at is None else at] ^= 1 << bit
     file.write_bytes(data)
+
+
+def column_of(group, name: str):
+    return next(group.column(at) for at in range(group.num_columns) if group.column(at).path_in_schema == name)
 
 
 def test_digest_of_is_the_sha256_of_canonical_json():
@@ -97,11 +105,24 @@ def test_another_table_gives_other_bytes(tmp_path):
 
 def test_pictures_are_stored_plain(tmp_path):
     write_table(tmp_path / "a", sample_table())
-    columns = pq.read_metadata(tmp_path / "a").row_group(0).to_dict()["columns"]
-    image = next(column for column in columns if column["path_in_schema"] == "image")
-    assert image["compression"] == "UNCOMPRESSED"
-    assert not image["has_dictionary_page"]
+    image = column_of(pq.read_metadata(tmp_path / "a").row_group(0), "image")
+    assert image.compression == "UNCOMPRESSED"
+    assert not image.has_dictionary_page
     assert sample_table()["image"][7].as_py() in (tmp_path / "a").read_bytes()
+
+
+def test_pictures_are_one_page_whose_checksum_is_written(tmp_path):
+    rows = [{"sample_id": str(number), "image": bytes([number % 256]) * 900} for number in range(5_000)]
+    write_table(tmp_path / "a", pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA))
+    with pq.ParquetFile(tmp_path / "a") as parquet:
+        assert parquet.num_row_groups == 1
+        column = column_of(parquet.metadata.row_group(0), "image")
+        # each value has its length in 4 bytes; a page header and the definition levels take some dozens more
+        assert 5_000 * 904 < column.total_compressed_size < 5_000 * 904 + 100
+    flip_a_bit(tmp_path / "a", 1_000_000)
+    assert len(pq.read_table(tmp_path / "a", columns=["sample_id"], page_checksum_verification=True)) == 5_000
+    with pytest.raises(OSError, match="CRC"):
+        pq.read_table(tmp_path / "a", columns=["image"], page_checksum_verification=True)
 
 
 def test_an_empty_table_keeps_its_schema(tmp_path):
@@ -207,7 +228,7 @@ def test_a_cut_file_is_an_error_that_names_it_and_the_way_out(tmp_path):
     made = finished(tmp_path)
     file = made.path / "part-00001.parquet"
     file.write_bytes(file.read_bytes()[:-7])
-    with pytest.raises(InputError, match=r"part-00001\.parquet is damaged; delete it and run"):
+    with pytest.raises(InputError, match=r"part-00001\.parquet is missing or damaged; run `ingest --repair`"):
         made.finished()
     file.unlink()
     assert not made.finished()
@@ -215,12 +236,12 @@ def test_a_cut_file_is_an_error_that_names_it_and_the_way_out(tmp_path):
 
 def test_a_flipped_bit_is_found_by_whoever_reads_the_shard(tmp_path):
     made = finished(tmp_path)
-    flip_a_byte(made.path / "part-00002.parquet")
+    flip_a_bit(made.path / "part-00002.parquet")
     assert made.finished()  # goes by size, as it is asked often
     assert damaged_files(made.path, deep=False) == []
     assert damaged_files(made.path) == ["part-00002.parquet"]
     assert read_shard(made.path, "part-00001.parquet")["number"].to_pylist() == [4, 5, 6, 7]
-    with pytest.raises(InputError, match=r"part-00002\.parquet is missing or damaged; delete it"):
+    with pytest.raises(InputError, match=r"part-00002\.parquet is missing or damaged; run"):
         read_tables(made.path, "part-")
 
 
@@ -232,9 +253,142 @@ def test_tables_are_read_in_order_and_by_column(tmp_path):
     assert len(read_tables(made.path, "aside-")) == 0
 
 
+def test_columns_are_read_in_order_and_without_the_rest_of_the_file(tmp_path):
+    made = finished(tmp_path)
+    assert read_columns(made.path, "part-", ["word"])["word"].to_pylist() == ["a", "b", "a", "c"] * 3
+    assert read_columns(made.path, "part-", ["number", "word"]).column_names == ["number", "word"]
+    flip_a_bit(made.path / "part-00001.parquet", data_at(made.path / "part-00001.parquet", "number"))
+    assert len(read_columns(made.path, "part-", ["word"])) == 12
+    with pytest.raises(InputError, match=r"part-00001\.parquet is missing or damaged"):
+        read_columns(made.path, "part-", ["number"])
+
+
+def data_at(file: Path, name: str) -> int:
+    """Where the last value of a column lies."""
+    column = column_of(pq.read_metadata(file).row_group(0), name)
+    return column.data_page_offset + column.total_compressed_size - 1
+
+
+LABELS = ["sample_id", "expression", "rotation"]
+
+
+def labelled(root) -> Directory:
+    made = directory(root)
+    made.start()
+    rows = [
+        {"sample_id": f"{number:016x}", "expression": ("fear", None, "anger")[number % 3], "rotation": 5.0 * number}
+        for number in range(6)
+    ]
+    schema = pa.schema([SAMPLE_SCHEMA.field(name) for name in (*LABELS, "subject_id", "image")])
+    write_table(made.path / "part-00000.parquet", pa.Table.from_pylist(rows, schema=schema))
+    made.finish(["part-00000.parquet"], {})
+    return made
+
+
+def test_no_flipped_bit_anywhere_in_a_shard_changes_a_label_unseen(tmp_path):
+    made = labelled(tmp_path)
+    file = made.path / "part-00000.parquet"
+    right, data, num_found = read_columns(made.path, "part-", LABELS), file.read_bytes(), 0
+    places = range(0, len(data), 5)
+    for at in places:
+        flip_a_bit(file, at, bit=(3, 7)[at % 2])
+        try:
+            assert read_columns(made.path, "part-", LABELS).equals(right), at
+        except InputError:
+            num_found += 1
+        file.write_bytes(data)
+    assert 0.2 < num_found / len(places) < 0.9  # the other bits are of columns that were not read
+
+
+@pytest.mark.parametrize(("at", "bit"), [(0, 7), (3, 3), (3, 7)])
+def test_a_type_that_a_flipped_bit_has_changed_is_found(tmp_path, at, bit):
+    """No checksum guards the footer; these bits would make text bytes."""
+    made = labelled(tmp_path)
+    file = made.path / "part-00000.parquet"
+    footer = file.read_bytes().rindex(b"sample_id\x25\x00\x4c\x1c")
+    flip_a_bit(file, footer + len(b"sample_id") + at, bit)
+    with pytest.raises(InputError, match=r"part-00000\.parquet is missing or damaged"):
+        read_columns(made.path, "part-", LABELS)
+
+
+@pytest.mark.parametrize("cut", [1, 8, 40, 10**9])
+def test_a_truncated_or_missing_shard_is_named_by_whoever_reads_its_columns(tmp_path, cut):
+    made = finished(tmp_path)
+    file = made.path / "part-00001.parquet"
+    file.write_bytes(file.read_bytes()[:-cut])
+    with pytest.raises(InputError, match=r"part-00001\.parquet is missing or damaged"):
+        read_columns(made.path, "part-", ["word"])
+    file.unlink()
+    with pytest.raises(InputError, match=r"part-00001\.parquet is missing or damaged"):
+        read_columns(made.path, "part-", ["word"])
+
+
+def test_a_shard_of_other_bytes_of_the_same_size_is_found(tmp_path):
+    made = finished(tmp_path)
+    file = made.path / "part-00001.parquet"
+    for filler in (b"\0", b"PAR1"):
+        file.write_bytes((filler * file.stat().st_size)[: file.stat().st_size])
+        with pytest.raises(InputError, match=r"part-00001\.parquet is missing or damaged"):
+            read_columns(made.path, "part-", ["word"])
+
+
+def test_shards_are_named_by_their_prefix(tmp_path):
+    made = finished(tmp_path)
+    assert shards_of(made.path, "part-") == [f"part-{number:05d}.parquet" for number in range(3)]
+    assert shards_of(made.path, "index-") == []
+
+
+def test_the_error_of_a_damaged_file_names_it_and_both_ways_out(tmp_path):
+    message = str(damaged(tmp_path / "x.parquet"))
+    assert message.startswith(f"{tmp_path}/x.parquet is missing or damaged; run `ingest --repair`")
+    assert "delete it and run the same command again" in message
+
+
+def test_repair_drops_what_is_damaged_and_nothing_else(tmp_path):
+    made = finished(tmp_path)
+    assert made.drop_damaged() == []
+    flip_a_bit(made.path / "part-00000.parquet")
+    (made.path / "part-00002.parquet").unlink()
+    assert made.drop_damaged() == ["part-00000.parquet", "part-00002.parquet"]
+    assert sorted(path.name for path in made.path.iterdir()) == [
+        "aside-00000.parquet",
+        MANIFEST,
+        "part-00001.parquet",
+    ]
+    assert not made.finished()
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "{}", f'{{"schema_version": {SCHEMA_VERSION}}}', '"word"', "\x00"])
+def test_repair_drops_everything_where_the_manifest_proves_nothing(tmp_path, text):
+    made = finished(tmp_path)
+    (made.path / "scan").mkdir()
+    write_bytes(made.path / "scan" / "00000.parquet", b"1")
+    (made.path / MANIFEST).write_text(text)
+    assert "scan/00000.parquet" in made.drop_damaged()
+    assert [path for path in made.path.rglob("*") if path.is_file()] == []
+    assert not made.finished()
+
+
+def test_repair_of_a_directory_that_is_unfinished_or_absent_drops_nothing(tmp_path):
+    made = directory(tmp_path)
+    assert made.drop_damaged() == []
+    made.start()
+    write_bytes(made.path / "part-00000.parquet", b"1")
+    assert made.drop_damaged() == []
+    assert (made.path / "part-00000.parquet").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "not readable JSON"), ('{"schema_version": 0}', "another version"), ("{}", "another version")],
+    [
+        ("{", "is not readable"),
+        ("[]", "another version"),
+        ("[1]", "is not readable"),
+        ("\x00", "is not readable"),
+        ('{"schema_version": 0}', "another version"),
+        ("{}", "another version"),
+        (f'{{"schema_version": {SCHEMA_VERSION}}}', "is not readable"),
+    ],
 )
 def test_a_manifest_that_cannot_be_used_says_what_to_do(tmp_path, text, message):
     made = finished(tmp_path)

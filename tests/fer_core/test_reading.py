@@ -6,17 +6,18 @@ import pyarrow as pa
 import pytest
 import tiny
 
-from fer_core.directories import Directory, read_tables, write_table
+from fer_core.directories import Directory, read_tables
 from fer_core.errors import InputError
 from fer_core.folds import Part, fold_of_groups
 from fer_core.ingest import decode
 from fer_core.reading import read_faces
 from fer_core.records import SAMPLE_SCHEMA
+from fer_core.shards import write_picture_shard
 
 
-def faces_of(root, rows):
+def faces_of(root, rows, **config):
     """A faces directory of (split, subject, sequence, expression), its pictures one grey level a row, two a shard."""
-    made = Directory(root, "faces", kind="faces", config={}, inputs={}, code="test")
+    made = Directory(root, "faces", kind="faces", config=config, inputs={}, code="test")
     made.start()
     filled = [
         {
@@ -32,7 +33,7 @@ def faces_of(root, rows):
     ]
     for start in range(0, len(filled), 2):
         table = pa.Table.from_pylist(filled[start : start + 2], schema=SAMPLE_SCHEMA)
-        write_table(made.path / f"part-{start // 2:05d}.parquet", table)
+        write_picture_shard(made.path, f"part-{start // 2:05d}.parquet", table)
     made.finish([file.name for file in made.path.glob("*.parquet")], {})
     return made.path
 
@@ -113,10 +114,93 @@ def test_one_class_in_training_is_an_error(tmp_path):
         read_faces(faces_of(tmp_path, rows), Part(), seed=0)
 
 
-def test_a_damaged_shard_is_named(tiny_faces):
+def test_no_test_row_of_a_class_that_is_trained_on_is_an_error(tmp_path):
+    rows = [("train", None, None, "fear"), ("train", None, None, "anger"), ("test", None, None, "disgust")]
+    with pytest.raises(InputError, match=r"no test row is of a class that is trained on \(anger, fear\)"):
+        read_faces(faces_of(tmp_path, rows), Part(), seed=0)
+
+
+def test_rows_without_an_expression_are_left_out(tmp_path):
+    rows = [
+        ("train", None, None, None),
+        ("train", None, None, "anger"),
+        ("test", None, None, None),
+        ("train", None, None, "fear"),
+        ("test", None, None, "fear"),
+    ]
+    faces = read_faces(faces_of(tmp_path, rows), Part(), seed=0)
+    assert faces.classes == ("anger", "fear")
+    assert faces.sample_id.tolist() == ["id1", "id3", "id4"]
+    assert faces.picture.tolist() == [1, 3, 4]
+    assert faces.images(range(3))[:, 0, 0, 0].tolist() == [10, 30, 40]
+
+
+def test_rows_without_any_expression_are_of_no_class(tmp_path):
+    rows = [("train", None, None, None), ("test", None, None, None)]
+    with pytest.raises(InputError, match=r"of one class \(none\)"):
+        read_faces(faces_of(tmp_path, rows), Part(), seed=0)
+
+
+def test_in_the_virtual_form_a_training_picture_is_as_many_rows_as_there_are_angles(tmp_path):
+    rows = [
+        ("test", None, None, "fear"),
+        ("train", None, None, "anger"),
+        ("valid", None, None, "contempt"),
+        ("train", None, None, "fear"),
+        ("valid", None, None, "anger"),
+    ]
+    made = faces_of(tmp_path, rows, virtual=True, margin=2, rotations=[-5.0, 0.0, 7.5])
+    faces = read_faces(made, Part(), seed=0)
+    assert faces.picture.tolist() == [0, 1, 1, 1, 3, 3, 3, 4]
+    assert faces.sample_id.tolist() == ["id0", "id1", "id1", "id1", "id3", "id3", "id3", "id4"]
+    assert faces.rotation.tolist() == [0, -5, 0, 7.5, -5, 0, 7.5, 0]
+    assert faces.role.tolist() == ["test", *["train"] * 6, "valid"]
+    assert [faces.classes[label] for label in faces.label] == ["fear", *["anger"] * 3, *["fear"] * 3, "anger"]
+    assert faces.rows_of("train", upright=True).tolist() == [2, 5]
+    assert (faces.rotation.dtype, faces.picture.dtype, faces.margin) == (np.float32, np.int64, 2)
+
+
+def test_virtual_crops_are_shown_without_and_turned_with_their_margin(tmp_path):
+    rows = [("train", None, None, "fear"), ("train", None, None, "anger"), ("test", None, None, "fear")]
+    faces = read_faces(faces_of(tmp_path, rows, virtual=True, margin=3, rotations=[0.0, 9.0]), Part(), seed=0)
+    assert faces.wide_images([0, 1, 4]).shape == (3, 8, 8, 3)
+    assert faces.images([0, 1, 4]).shape == (3, 2, 2, 3)
+    assert faces.images([1, 2])[:, 0, 0, 0].tolist() == [0, 10]
+
+
+def test_both_forms_have_the_same_training_rows_in_the_same_order(tmp_path, tiny_catalog):
+    rotations = (-10.0, 0.0, 10.0)
+    offline, virtual = (
+        read_faces(tiny.write_faces(tmp_path / str(form), tiny_catalog, 48, rotations, virtual=form), Part(), seed=0)
+        for form in (False, True)
+    )
+    of_offline, of_virtual = (faces.rows_of("train", upright=False) for faces in (offline, virtual))
+    for name in ("sample_id", "label", "rotation", "group"):
+        np.testing.assert_array_equal(getattr(offline, name)[of_offline], getattr(virtual, name)[of_virtual])
+    assert Counter(virtual.role) == {"train": 42 * 3, "test": 6}
+    assert (len(offline.pictures), len(virtual.pictures)) == (48 * 3, 48)
+
+
+@pytest.mark.parametrize("at", [0.02, 0.3, 0.6])
+def test_a_damaged_shard_is_named_before_or_when_it_is_used(tiny_faces, at):
+    """Wherever the flipped bit lies: among the labels or the pictures."""
     file = tiny_faces / "part-00001.parquet"
     data = bytearray(file.read_bytes())
-    data[len(data) // 3] ^= 1
+    data[int(len(data) * at)] ^= 1
     file.write_bytes(data)
-    with pytest.raises(InputError, match=r"part-00001\.parquet is missing or damaged"):
+    try:
+        faces = read_faces(tiny_faces, Part(), seed=0)
+    except InputError as error:
+        message = str(error)
+    else:
+        with pytest.raises(InputError) as caught:
+            faces.images(range(len(faces.sample_id)))
+        message = str(caught.value)
+    assert "part-00001.parquet is missing or damaged" in message
+
+
+def test_a_cut_shard_is_named(tiny_faces):
+    file = tiny_faces / "part-00002.parquet"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"part-00002\.parquet is missing or damaged"):
         read_faces(tiny_faces, Part(), seed=0)

@@ -3,7 +3,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from fer_core.sampling import LEAST_OF_A_LABEL, BalancedSampler
+from fer_core.sampling import BLOCKS_AT_ONCE, LEAST_OF_A_LABEL, BalancedSampler
 
 SKEWED = np.repeat([0, 1, 2, 3], [50, 17, 5, 3])
 FORTY = np.repeat(np.arange(40), np.arange(40) % 7 + 1)
@@ -140,3 +140,64 @@ def test_an_epoch_draws_as_many_rows_as_there_are(labels, batch_size):
 def test_two_of_two_labels_are_needed(labels, batch_size):
     with pytest.raises(ValueError, match="two of two labels are needed"):
         BalancedSampler(labels, batch_size, seed=0)
+
+
+blocks = pytest.mark.parametrize("block", [1, 3, 7, 64])
+
+
+def walks_of(labels, sampler, epochs=8):
+    """Label -> the rows drawn of it, cut into whole passes over them."""
+    drawn = np.concatenate(batches(sampler, epochs))
+    made = {}
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        own = drawn[labels[drawn] == label]
+        made[int(label)] = own[: len(own) // len(rows) * len(rows)].reshape(-1, len(rows))
+    return made
+
+
+@blocks
+@cases
+def test_every_walk_by_blocks_is_a_permutation_of_the_labels_rows(labels, batch_size, block):
+    for label, walks in walks_of(labels, BalancedSampler(labels, batch_size, seed=0, block=block)).items():
+        rows = np.flatnonzero(labels == label)
+        assert len(walks) > 0
+        for walk in walks:
+            np.testing.assert_array_equal(np.sort(walk), rows)
+
+
+@blocks
+@cases
+def test_batches_by_blocks_hold_the_same_labels_as_those_by_rows(labels, batch_size, block):
+    by_row, by_block = (batches(BalancedSampler(labels, batch_size, 0, block=one)) for one in (None, block))
+    for one, other in zip(by_row, by_block, strict=True):
+        np.testing.assert_array_equal(labels[one], labels[other])
+
+
+@blocks
+@cases
+def test_a_batch_by_blocks_goes_by_its_number_alone_and_workers_part_it(labels, batch_size, block):
+    made = batches(BalancedSampler(labels, batch_size, seed=7, block=block))
+    late = BalancedSampler(labels, batch_size, seed=7, block=block)
+    for number in range(len(made) - 1, -1, -4):
+        epoch, step = divmod(number, late.steps_per_epoch)
+        np.testing.assert_array_equal(late.batch(epoch, step), made[number])
+        np.testing.assert_array_equal(late.batch(epoch, step, rank=1, world=2), made[number][1::2])
+
+
+def test_a_walk_stays_in_a_few_blocks_at_a_time_and_takes_others_the_next_time():
+    labels, block = np.repeat([0, 1], [320, 320]), 8
+    sampler = BalancedSampler(labels, 64, seed=1, block=block)
+    first, second = walks_of(labels, sampler)[0][:2]
+    for walk in (first, second):
+        groups = (walk // block).reshape(-1, block * BLOCKS_AT_ONCE)
+        assert all(len(set(group.tolist())) == BLOCKS_AT_ONCE for group in groups)
+        assert any((group[:-1] != group[1:]).mean() > 0.5 for group in groups)  # and shuffled within these
+    assert set((first[:32] // block).tolist()) != set((second[:32] // block).tolist())
+
+
+def test_blocks_that_hold_everything_are_as_good_as_none():
+    sampler = BalancedSampler(SKEWED, 16, seed=0, block=1_000)
+    np.testing.assert_array_equal(np.sort(walks_of(SKEWED, sampler)[0][0]), np.arange(50))
+    other = BalancedSampler(SKEWED, 16, seed=1, block=1_000)
+    assert (sampler.batch(0, 0) != other.batch(0, 0)).any()

@@ -1,0 +1,1 @@
+"""From a picture to a face crop: key points -> placement of the face -> one warp."""

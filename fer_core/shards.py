@@ -1,0 +1,226 @@
+"""Shards of pictures, and reading single pictures out of them by position.
+
+A shard stays an ordinary Parquet file. Its `image` column is uncompressed and PLAIN: each value is its length in four
+bytes and then its bytes, so a picture can be read on its own where its place is known. The places stand in a side file
+`index-NNNNN.parquet`: offset and length in the shard, and the CRC-32 of the bytes. They are found by looking for the
+values themselves, so an index that is written has been read back.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from isal.isal_zlib import crc32  # zlib's takes as long as reading does
+
+from fer_core.directories import damaged, read_manifest, read_tables, write_table
+
+INDEX_SCHEMA = pa.schema([("offset", pa.int64()), ("length", pa.int32()), ("crc32", pa.uint32())])
+PAGE_HEADER_AT_MOST = 2**15
+"""Bytes between two values where a new page begins; 39 as written here, kilobytes where others add statistics."""
+MOST_OPEN_FILES = 512
+MOST_THREADS = 8
+
+
+def index_name(shard: str) -> str:
+    """The side file of a shard."""
+    return shard.replace("part-", "index-")
+
+
+def write_picture_shard(folder: Path, shard: str, table: pa.Table) -> None:
+    """Write a shard of samples and its index; where the index stands, both are whole."""
+    write_table(folder / shard, table)
+    write_table(folder / index_name(shard), index_of(folder / shard))
+
+
+def index_of(file: Path) -> pa.Table:
+    """Where each picture of a shard lies, by INDEX_SCHEMA.
+
+    Raises:
+        ValueError: the image column is not stored plain.
+    """
+    rows: list[tuple[int, int, int]] = []
+    with pq.ParquetFile(file) as parquet, file.open("rb") as raw:
+        for group in range(parquet.num_row_groups):
+            start, size = _image_chunk(parquet.metadata.row_group(group))
+            raw.seek(start)
+            values = parquet.read_row_group(group, columns=["image"])["image"]
+            rows += _locate(raw.read(size), values, start, file)
+    columns = zip(*rows, strict=True) if rows else ([], [], [])
+    return pa.table(
+        [pa.array(list(values), field.type) for values, field in zip(columns, INDEX_SCHEMA, strict=True)],
+        schema=INDEX_SCHEMA,
+    )
+
+
+def _image_chunk(group: pq.RowGroupMetaData) -> tuple[int, int]:
+    """Where the image column of a row group begins, and its bytes."""
+    columns = (group.column(at) for at in range(group.num_columns))
+    image = next(column for column in columns if column.path_in_schema == "image")
+    return image.data_page_offset, image.total_compressed_size
+
+
+def _locate(data: bytes, values: pa.ChunkedArray, start: int, file: Path) -> list[tuple[int, int, int]]:
+    """(offset in the file, length, crc) of each value, walking from one to the next; page headers are stepped over."""
+    found, at = [], 0
+    for value in values:
+        image = value.as_py()
+        stored = len(image).to_bytes(4, "little") + image
+        if data[at : at + len(stored)] != stored:
+            at = data.find(stored, at, at + len(stored) + PAGE_HEADER_AT_MOST)
+            if at < 0:
+                raise ValueError(f"{file}: the image column is not stored plain")
+        found.append((start + at + 4, len(image), crc32(image)))
+        at += len(stored)
+    return found
+
+
+class Place(NamedTuple):
+    """Where one picture lies: the number of its file, offset, length and CRC-32."""
+
+    file: int
+    offset: int
+    length: int
+    crc: int
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the pictures of a finished directory lie: for each the number of its file, offset, length and CRC-32.
+
+    Memory is 20 bytes a picture.
+    """
+
+    files: list[Path]
+    file_N: np.ndarray
+    offset_N: np.ndarray
+    length_N: np.ndarray
+    crc_N: np.ndarray
+
+    def of(self, pictures: np.ndarray) -> Iterator[Place]:
+        """The places of pictures one by one; looked up all at once, as one by one costs more than reading."""
+        columns = (self.file_N, self.offset_N, self.length_N, self.crc_N)
+        return map(Place, *(column[pictures].tolist() for column in columns))
+
+    def checked(self, place: Place, data: bytes) -> bytes:
+        """`data`, if those are the bytes that were written.
+
+        Raises:
+            InputError: they are not; the message names the shard.
+        """
+        if len(data) != place.length or crc32(data) != place.crc:
+            raise damaged(self.files[place.file])
+        return data
+
+
+def read_places(directory: Path) -> Places:
+    """Read the indexes of a finished directory, which may be on any file system.
+
+    Raises:
+        InputError: a shard or an index is missing or damaged.
+    """
+    shards = read_manifest(directory).shards
+    names = sorted(name for name in shards if name.startswith("part-"))
+    for name in names:
+        file = directory / name
+        if not file.exists() or file.stat().st_size != shards[name]["bytes"]:
+            raise damaged(file)
+    index = read_tables(directory, "index-")
+    counts = [shards[name]["rows"] for name in names]
+    if sum(counts) != len(index):
+        raise damaged(directory / index_name(names[0]))
+    columns = (index[field.name].to_numpy() for field in INDEX_SCHEMA)
+    return Places(
+        [directory / name for name in names], np.repeat(np.arange(len(names), dtype=np.int32), counts), *columns
+    )
+
+
+def decode_colour(data: bytes) -> np.ndarray:
+    """Decode a stored picture: uint8 (H, W, 3) RGB, grey repeated."""
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    assert image is not None, "the bytes are those that were encoded"
+    return image
+
+
+class PictureReader:
+    """The pictures of a local directory, read by position and checked one by one.
+
+    Not for use by several threads at once; its own threads decode.
+
+    Args:
+        directory: a faces directory.
+        num_threads: that read and decode.
+
+    Raises:
+        InputError: a shard or an index is missing or damaged.
+    """
+
+    block = None
+
+    def __init__(self, directory: Path, num_threads: int | None = None) -> None:
+        self._places = read_places(directory)
+        self._open: dict[int, int] = {}
+        self._threads = num_threads or min(MOST_THREADS, os.cpu_count() or 1)
+        self._pool = ThreadPoolExecutor(self._threads)
+
+    def __len__(self) -> int:
+        return len(self._places.file_N)
+
+    def __del__(self) -> None:
+        for descriptor in getattr(self, "_open", {}).values():
+            os.close(descriptor)
+
+    def encoded(self, pictures: Sequence[int] | np.ndarray) -> list[bytes]:
+        """The bytes of pictures, in the order asked for.
+
+        Raises:
+            InputError: a picture's bytes are not those that were written; the message names the shard.
+        """
+        found = []
+        for part in self._parts(pictures):
+            found += [self._read(place) for place in self._places.of(part)]
+        return found
+
+    def images(self, pictures: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Decode pictures of one size into one array: uint8 (B, H, W, 3) RGB, grey repeated.
+
+        Raises:
+            InputError: as `encoded`.
+        """
+        batch = np.empty((0, 0, 0, 3), np.uint8)
+        filled = 0
+        for part in self._parts(pictures):
+            if not filled:
+                first = next(self._places.of(part[:1]))
+                batch = np.empty((len(pictures), *decode_colour(self._read(first)).shape), np.uint8)
+            into = np.array_split(batch[filled : filled + len(part)], self._threads)
+            list(self._pool.map(self._decode_into, into, np.array_split(part, self._threads)))
+            filled += len(part)
+        return batch
+
+    def _decode_into(self, batch: np.ndarray, pictures: np.ndarray) -> None:
+        for at, place in enumerate(self._places.of(pictures)):
+            batch[at] = decode_colour(self._read(place))
+
+    def _read(self, place: Place) -> bytes:
+        return self._places.checked(place, os.pread(self._open[place.file], place.length, place.offset))
+
+    def _parts(self, pictures: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
+        """The pictures in parts whose shards can be open at once; each part's shards are open when it is given."""
+        asked = np.asarray(pictures, dtype=np.int64)
+        for start in range(0, len(asked), MOST_OPEN_FILES):
+            part = asked[start : start + MOST_OPEN_FILES]
+            self._open_files(set(np.unique(self._places.file_N[part]).tolist()))
+            yield part
+
+    def _open_files(self, needed: set[int]) -> None:
+        for file in needed - self._open.keys():
+            if len(self._open) >= MOST_OPEN_FILES:
+                os.close(self._open.pop(next(at for at in self._open if at not in needed)))
+            self._open[file] = os.open(self._places.files[file], os.O_RDONLY)

@@ -1,0 +1,108 @@
+"""Tuples of a faces directory as Parquet shards, one an epoch: samples by their ids, whatever angle they are drawn at."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from fer_core.directories import read_columns, write_table
+from fer_core.errors import InputError
+from fer_core.estimated_identities import read_identities
+from fer_core.folds import Part, groups_of, roles
+from fer_core.tuples import build_five_tuples, label_triplets, used_fraction
+
+FIVE = ("anchor", "pose_positive", "pose_negative", "identity_positive", "identity_negative")
+TRIPLET = ("reference", "positive", "negative")
+_COLUMNS = ["sample_id", "split", "subject_id", "sequence_id", "expression", "intensity", "pose_bin", "rotation"]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The upright training samples that tuples are made of, each once.
+
+    Attributes:
+        sample_id, expression, pose, identity: object arrays (N,); None where unknown.
+        intensity: float64 (N,), NaN where unknown.
+    """
+
+    sample_id: np.ndarray
+    expression: np.ndarray
+    pose: np.ndarray
+    identity: np.ndarray
+    intensity: np.ndarray
+
+    def known(self, *factors: str) -> "Samples":
+        """Those of which all `factors` are known.
+
+        Raises:
+            InputError: no sample has one of them; the message says how to come by it.
+        """
+        for factor in factors:
+            if all(value is None for value in getattr(self, factor).tolist()):
+                raise InputError(f"no sample's {factor} is known, so no tuple can be made; {_WAY_OUT[factor]}")
+        kept = np.array([all(getattr(self, factor)[at] is not None for factor in factors) for at in range(len(self))])
+        return Samples(*(column[kept] for column in vars(self).values()))
+
+    def __len__(self) -> int:
+        return len(self.sample_id)
+
+
+_WAY_OUT = {
+    "expression": "the data set has to be labelled",
+    "pose": "pictures with landmarks get an estimate: use --landmarks mtcnn",
+    "identity": "use --identities estimated",
+}
+
+
+def read_samples(faces: Path, part: Part, seed: int) -> Samples:
+    """The upright training samples of a faces directory, identities estimated where that was asked of `prepare`."""
+    table = read_columns(faces, "part-", _COLUMNS)
+    columns = {name: np.array(table[name].to_pylist(), dtype=object) for name in _COLUMNS}
+    group = groups_of(*(columns[name].tolist() for name in ("subject_id", "sequence_id", "sample_id")))
+    role = np.array(roles(columns["split"].tolist(), group, part, seed))
+    chosen = np.flatnonzero((role == "train") & (columns["rotation"].astype(float) == 0))
+    estimated = read_identities(faces)
+    named = zip(columns["subject_id"][chosen], columns["sample_id"][chosen], strict=True)
+    identity = np.array([own or estimated.get(name) for own, name in named], dtype=object)
+    intensity = np.array([np.nan if value is None else value for value in columns["intensity"][chosen]], dtype=float)
+    own = (columns[name][chosen] for name in ("sample_id", "expression", "pose_bin"))
+    return Samples(*own, identity, intensity)
+
+
+def write_five_tuples(folder: Path, samples: Samples, epoch: int, seed: int) -> dict[str, Any]:
+    """Write the five-tuples of an epoch, by columns FIVE, and say how much they use.
+
+    Returns:
+        tuples, samples, and the used fraction of each expression.
+    """
+    known = samples.known("expression", "pose", "identity")
+    tuples_T5 = build_five_tuples(known.expression, known.pose, known.identity, seed=_seed_of(seed, epoch))
+    _write(folder, epoch, known, tuples_T5, FIVE)
+    used = {name: round(share, 4) for name, share in used_fraction(tuples_T5, known.expression).items()}
+    return {"tuples": len(tuples_T5), "samples": len(known), "used": used}
+
+
+def write_triplets(folder: Path, samples: Samples, num_triplets: int | None, seed: int) -> dict[str, Any]:
+    """Write similarity triplets by columns TRIPLET, and say how many."""
+    known = samples.known("expression")
+    intensity = None if np.isnan(known.intensity).all() else known.intensity
+    triplets_T3 = label_triplets(known.expression, intensity, num_triplets or len(known), seed)
+    _write(folder, 0, known, triplets_T3, TRIPLET)
+    return {"tuples": len(triplets_T3), "samples": len(known)}
+
+
+def shard_name(epoch: int) -> str:
+    """The shard of an epoch's tuples."""
+    return f"epoch-{epoch:05d}.parquet"
+
+
+def _seed_of(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+
+
+def _write(folder: Path, epoch: int, samples: Samples, tuples: np.ndarray, names: tuple[str, ...]) -> None:
+    ids = samples.sample_id[tuples]
+    columns = {name: pa.array(ids[:, at].tolist(), pa.string()) for at, name in enumerate(names)}
+    write_table(folder / shard_name(epoch), pa.table(columns))

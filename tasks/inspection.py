@@ -1,0 +1,71 @@
+"""Looking without writing: what a source holds, and whether what stands is whole."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from fer_core.config import CatalogOptions, CropOptions
+from fer_core.directories import MANIFEST, damaged_files, read_manifest
+from fer_core.errors import InputError
+from fer_core.inspection import inspect
+from infra.progress import Ticker, logger
+from tasks.data import catalog_directory, faces_directory, records_of
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A directory compared with its manifest: how many files it has, and which of them are missing or damaged."""
+
+    path: Path
+    files: int
+    damaged: list[str]
+
+
+@task(cache_policy=NO_CACHE)
+def inspect_source(options: CatalogOptions) -> dict[str, Any]:
+    """Read every picture of the source and write nothing: the counts, what would be set aside, near-duplicates."""
+    source = None if options.source is None else options.source.absolute()
+    total = sum(isinstance(record, dict) for record in records_of(options))
+    return inspect(options.dataset, source, records_of(options), Ticker("dry run", total, "pictures"))
+
+
+@task(cache_policy=NO_CACHE)
+def prove_catalog(options: CatalogOptions) -> Proof:
+    """Compare every file of the catalog with its manifest."""
+    return _prove(catalog_directory(options).path)
+
+
+@task(cache_policy=NO_CACHE)
+def prove_faces(options: CropOptions) -> list[Proof]:
+    """Compare every file of the catalog and of its face crops with their manifests.
+
+    Where the faces are is known by the catalog's manifest: if that is damaged, nothing is said of them.
+    """
+    catalog = _prove(catalog_directory(options).path)
+    if MANIFEST in catalog.damaged:
+        return [catalog]
+    return [catalog, _prove(faces_directory(options, read_manifest(catalog.path).content).path)]
+
+
+def prove(path: Path) -> Proof:
+    """Compare every file of a directory with its manifest, and name what is damaged; an unreadable manifest is."""
+    try:
+        damaged, files = damaged_files(path), len(read_manifest(path).shards)
+    except InputError:
+        damaged, files = [MANIFEST], 0
+    logger.info("%-9s %s: %d files, %d damaged", "verify", path.name, files, len(damaged))
+    for name in damaged:
+        logger.warning("%-9s damaged or missing: %s", "verify", path / name)
+    return Proof(path, files, damaged)
+
+
+def _prove(path: Path) -> Proof:
+    if not (path / MANIFEST).exists():
+        raise InputError(
+            f"there is nothing to verify: {path} has not been made, or is unfinished, or its source has changed since; "
+            "run without --verify"
+        )
+    return prove(path)

@@ -1,0 +1,62 @@
+"""Face crops -> five-tuples or similarity triplets."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from fer_core.code_digest import code_digest
+from fer_core.config import PrepareOptions
+from fer_core.directories import Directory
+from fer_core.folds import Part
+from fer_core.tuple_shards import read_samples, shard_name, write_five_tuples, write_triplets
+from infra.progress import Ticker, logger
+from tasks.made import Made, make
+
+
+@task(cache_policy=NO_CACHE)
+def write_tuples(
+    options: PrepareOptions,
+    faces: Made,
+    part: Part = Part(),  # noqa: B008  a constant
+    repair: bool = False,
+) -> Made:
+    """Draw the tuples of every epoch from the training samples, a shard an epoch."""
+    epochs = options.tuple_epochs if options.tuples == "five" else 1
+    directory = Directory(
+        options.home / "tuples",
+        f"{options.dataset}-{options.tuples}",
+        kind="tuples",
+        config={
+            "tuples": options.tuples,
+            "epochs": epochs,
+            "num_triplets": options.num_triplets,
+            "seed": options.seed,
+            "part": list(part),
+        },
+        inputs={"faces": faces.content},
+        code=code_digest("fer_core.tuple_shards"),
+    )
+
+    def build() -> tuple[Iterable[str], dict[str, Any]]:
+        samples = read_samples(faces.path, part, options.seed)
+        if options.tuples == "similarity":
+            return [shard_name(0)], write_triplets(directory.path, samples, options.num_triplets, options.seed)
+        ticker = Ticker("tuples", epochs, "epochs")
+        summaries = []
+        for epoch in range(epochs):
+            summaries.append(write_five_tuples(directory.path, samples, epoch, options.seed))
+            ticker(epoch + 1)
+        return [shard_name(epoch) for epoch in range(epochs)], {"epochs": summaries, **summaries[0]}
+
+    made = make("tuples", directory, build, repair)
+    used = ", ".join(f"{name} {share:.1%}" for name, share in made.summary.get("used", {}).items())
+    logger.info(
+        "%-9s %d of %d samples%s",
+        made.stage,
+        made.summary["tuples"],
+        made.summary["samples"],
+        used and f"; used: {used}",
+    )
+    return made

@@ -1,0 +1,188 @@
+from collections import Counter
+
+import pytest
+from layouts import lfw
+from layouts.drawing import write_picture
+
+from fer_core.datasets.base import Form, Pair
+from fer_core.datasets.lfw import ADAPTER, form, num_missing_pairs, pairs
+from fer_core.errors import InputError
+from fer_core.ingest import decode
+
+
+@pytest.fixture
+def source(tmp_path):
+    return lfw.write(tmp_path)
+
+
+def test_a_row_is_a_picture_of_a_person(source):
+    scan = ADAPTER.scan(source)
+    assert scan.rows[0] == {
+        "source_path": "AJ_Cook/AJ_Cook_0001.jpg",
+        "expression": "happiness",
+        "subject_id": "AJ_Cook",
+        "is_face_crop": True,
+    }
+    assert Counter(row["subject_id"] for row in scan.rows) == lfw.PEOPLE
+    for row in scan.rows:
+        assert decode(ADAPTER.picture(source, row).image).shape == (32, 32, 3)
+
+
+def test_the_label_is_what_annotators_agree_on(source):
+    rows = ADAPTER.scan(source).rows
+    assert {row["source_path"].split("/")[-1]: row["expression"] for row in rows} == {
+        "AJ_Cook_0001.jpg": "happiness",  # twice, in other cases
+        "AJ_Cook_0002.jpg": None,  # surprise, and sadness
+        "Aaron_Eckhart_0001.jpg": "neutral",
+        "Abel_Pacheco_0001.jpg": "disgust",
+        "Abel_Pacheco_0002.jpg": None,  # a label that is none
+        "Abel_Pacheco_0003.jpg": None,  # nobody labelled it
+        "Zurab_Tsereteli_0001.jpg": "fear",
+        "Zurab_Tsereteli_0002.jpg": None,
+    }
+
+
+def test_a_third_opinion_does_not_settle_it(source):
+    with (source / "expressions.csv").open("a") as file:
+        file.write("a,AJ_Cook_0002.jpg,surprise\nb,AJ_Cook_0002.jpg,surprise\n")
+    assert ADAPTER.scan(source).rows[1]["expression"] is None
+
+
+def test_labels_that_cannot_be_taken(source):
+    rejected = ADAPTER.scan(source).rejected
+    assert [(record.source_path, record.reason, record.detail) for record in rejected] == [
+        ("Abel_Pacheco_0002.jpg", "label is not an expression", "line 9: bored"),
+        ("../../Zurab_Tsereteli_0002.jpg", "path leaves the source folder", "line 10"),
+        ("facial-expressions_2868588k.jpg", "label matches no image", "expressions.csv"),
+    ]
+
+
+def test_without_labels_every_expression_is_unknown(source):
+    (source / "expressions.csv").unlink()
+    scan = ADAPTER.scan(source)
+    assert {row["expression"] for row in scan.rows} == {None}
+    assert scan.rejected == []
+
+
+def test_pictures_that_are_nobodys(source):
+    write_picture(source / "AJ_Cook" / "AJ_Cook_0001.png", (32, 32))
+    write_picture(source / "AJ_Cook" / "Aaron_Eckhart_0002.jpg", (32, 32))
+    write_picture(source / "AJ_Cook_0007.jpg", (32, 32))
+    scan = ADAPTER.scan(source)
+    assert len(scan.rows) == 8
+    pictures = {record.source_path: record.reason for record in scan.rejected if "Cook" in record.source_path}
+    assert pictures == {
+        "AJ_Cook/AJ_Cook_0001.png": "picture occurs twice",
+        "AJ_Cook/Aaron_Eckhart_0002.jpg": "file name is not person_number",
+        "AJ_Cook_0007.jpg": "picture is in no person's folder",
+    }
+
+
+def test_official_pictures_have_background_and_small_ones_are_crops(tmp_path):
+    official = lfw.write(tmp_path / "official", side=250)
+    assert form(official) == Form(236, 224, is_face_crop=False)
+    assert {row["is_face_crop"] for row in ADAPTER.scan(official).rows} == {False}
+    assert form(lfw.write(tmp_path / "small", side=112)) == Form(112, 106, is_face_crop=True)
+
+
+def test_a_damaged_first_picture_says_nothing_about_the_form(source):
+    (source / "AJ_Cook" / "AJ_Cook_0001.jpg").write_bytes(b"")
+    assert form(source) == Form()
+
+
+def test_pairs_are_those_whose_pictures_are_there(source):
+    assert pairs(source) == [
+        Pair("AJ_Cook/AJ_Cook_0001.jpg", "AJ_Cook/AJ_Cook_0002.jpg", True, 0),
+        Pair("Abel_Pacheco/Abel_Pacheco_0001.jpg", "Abel_Pacheco/Abel_Pacheco_0003.jpg", True, 0),
+        Pair("Aaron_Eckhart/Aaron_Eckhart_0001.jpg", "AJ_Cook/AJ_Cook_0002.jpg", False, 0),
+        Pair("Zurab_Tsereteli/Zurab_Tsereteli_0001.jpg", "Zurab_Tsereteli/Zurab_Tsereteli_0002.jpg", True, 1),
+        Pair("Aaron_Eckhart/Aaron_Eckhart_0001.jpg", "Zurab_Tsereteli/Zurab_Tsereteli_0002.jpg", False, 1),
+        Pair("Abel_Pacheco/Abel_Pacheco_0002.jpg", "AJ_Cook/AJ_Cook_0001.jpg", False, 1),
+    ]
+    assert num_missing_pairs(source) == 2
+    assert ADAPTER.pairs is pairs
+
+
+def test_pairs_name_rows(tmp_path, source):
+    write_picture(source / "AJ_Cook" / "AJ_Cook_0001.png", (32, 32))  # set aside, so no pair may name it
+    taken = {row["source_path"] for row in ADAPTER.scan(tmp_path).rows}
+    assert all(pair.first in taken and pair.second in taken for pair in pairs(tmp_path))
+
+
+def test_development_pairs_are_one_fold(source):
+    lines = ["1", "AJ_Cook\t1\t2", "Aaron_Eckhart\t1\tAJ_Cook\t2"]
+    (source / "pairs.txt").unlink()
+    (source / "pairsDevTrain.txt").write_text("\n".join([lines[0], *reversed(lines[1:])]))
+    assert [(pair.same, pair.fold) for pair in pairs(source)] == [(False, 0), (True, 0)]
+    (source / "pairsDevTest.txt").write_text("\r\n".join(lines) + "\r\n")
+    assert [pair.same for pair in pairs(source)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (lambda lines: lines[:-1], r"holds 7 pairs, and its first line promises 8"),
+        (lambda lines: [*lines, lines[1]], r"holds 9 pairs, and its first line promises 8"),
+        (lambda lines: lines[1:], "line 1 is not the numbers of folds and pairs"),
+        (lambda lines: [], "line 1 is not the numbers of folds and pairs"),
+        (lambda lines: [*lines[:2], "AJ_Cook\t1", *lines[3:]], "line 3 is not name, number, number"),
+        (lambda lines: [*lines[:2], "AJ_Cook\tone\ttwo", *lines[3:]], "line 3 is not name, number, number"),
+        (lambda lines: [*lines[:2], "A\t1\tB\t2\t3", *lines[3:]], "line 3 is not name, number, number"),
+    ],
+)
+def test_a_malformed_file_of_pairs_is_an_error(source, lines, message):
+    (source / "pairs.txt").write_text("\n".join(lines(list(lfw.PAIRS))))
+    with pytest.raises(InputError, match=message):
+        pairs(source)
+
+
+def test_pairs_without_a_file_of_pairs_is_an_error(source):
+    (source / "pairs.txt").unlink()
+    with pytest.raises(InputError, match=r"has no pairs\.txt"):
+        pairs(source)
+
+
+def test_it_is_found_in_outer_folders_with_its_files_beside_it(tmp_path):
+    source = lfw.write(tmp_path / "download")
+    source.rename(source.with_name("lfw-deepfunneled"))
+    for name in ("pairs.txt", "expressions.csv"):
+        (tmp_path / "download" / "lfw-deepfunneled" / name).rename(tmp_path / name)
+    scan = ADAPTER.scan(tmp_path)
+    assert scan.rows[0]["source_path"] == "download/lfw-deepfunneled/AJ_Cook/AJ_Cook_0001.jpg"
+    assert scan.rows[0]["expression"] == "happiness"
+    assert len(pairs(tmp_path)) == 6
+
+
+def test_another_folder_is_an_error_before_any_row(tmp_path):
+    write_picture(tmp_path / "Aaron_Eckhart" / "0001.jpg", (8, 8))
+    with pytest.raises(InputError, match=r"expected a folder lfw .*found Aaron_Eckhart/"):
+        next(ADAPTER.stream(tmp_path))
+    with pytest.raises(InputError, match="expected a folder lfw"):
+        form(tmp_path)
+
+
+def test_the_mirror_is_what_it_is_said_to_be(real_lfw):
+    scan = ADAPTER.scan(real_lfw)
+    assert len(scan.rows) == 12_794
+    assert Counter(record.reason for record in scan.rejected) == {"label matches no image": 924}
+    assert len({row["subject_id"] for row in scan.rows}) == 5_616
+    assert Counter(row["expression"] for row in scan.rows) == {
+        "neutral": 6_713,
+        "happiness": 5_306,
+        "surprise": 355,
+        "anger": 227,
+        "sadness": 124,
+        "disgust": 12,
+        "fear": 12,
+        "contempt": 9,
+        None: 36,
+    }
+    assert form(real_lfw) == Form(112, 106, is_face_crop=True)
+
+
+def test_the_mirror_has_most_of_the_official_pairs(real_lfw):
+    found = pairs(real_lfw)
+    assert (len(found), num_missing_pairs(real_lfw)) == (5_605, 395)
+    assert {pair.fold for pair in found} == set(range(10))
+    assert sum(pair.same for pair in found) == 2_803
+    assert found[0] == Pair("Abel_Pacheco/Abel_Pacheco_0001.jpg", "Abel_Pacheco/Abel_Pacheco_0004.jpg", True, 0)

@@ -1,0 +1,125 @@
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fer_core.directories import Directory
+from fer_core.errors import InputError
+from fer_core.estimated_identities import BY, IDENTITIES
+from fer_core.folds import Part
+from fer_core.records import SAMPLE_SCHEMA
+from fer_core.shards import index_name, write_picture_shard
+from fer_core.tuple_shards import FIVE, TRIPLET, read_samples, shard_name, write_five_tuples, write_triplets
+
+
+def grid(**changed):
+    """Six people x three expressions x three poses, each twice, once turned: rows of a faces directory."""
+    rows = []
+    for person in range(6):
+        for expression in ("neutral", "anger", "fear"):
+            for pose in (-45, 0, 45):
+                for take in range(2):
+                    row = {
+                        "sample_id": f"{person}{expression}{pose}{take}",
+                        "split": "test" if person == 5 else "train",
+                        "subject_id": f"P{person}",
+                        "expression": expression,
+                        "intensity": 0.0 if expression == "neutral" else 0.5 + take / 4,
+                        "pose_bin": pose,
+                        "image": b"",
+                    }
+                    rows += [{**row, **changed, "rotation": angle} for angle in (0.0, 10.0)]
+    return rows
+
+
+def faces_of(tmp_path, rows, identities=None):
+    faces = Directory(tmp_path, "faces", kind="faces", config={}, inputs={}, code="test")
+    faces.start()
+    write_picture_shard(faces.path, "part-00000.parquet", pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA))
+    files = ["part-00000.parquet", index_name("part-00000.parquet")]
+    if identities:
+        names = [row["sample_id"] for row in rows if row["rotation"] == 0]
+        table = {
+            "sample_id": names,
+            "subject_id": [identities(name) for name in names],
+            "subject_by": [BY] * len(names),
+        }
+        pq.write_table(pa.table(table), faces.path / IDENTITIES)
+        files.append(IDENTITIES)
+    faces.finish(files, {})
+    return faces.path
+
+
+def test_five_tuples_are_of_upright_training_samples_by_their_ids(tmp_path):
+    samples = read_samples(faces_of(tmp_path, grid()), Part(), 0)
+    assert len(samples) == 5 * 3 * 3 * 2
+    summary = write_five_tuples(tmp_path, samples, epoch=3, seed=0)
+    table = pq.read_table(tmp_path / shard_name(3))
+    assert tuple(table.column_names) == FIVE
+    assert len(table) == summary["tuples"] > 10
+    assert set(summary["used"]) == {"neutral", "anger", "fear"}
+    place = {name: at for at, name in enumerate(samples.sample_id)}
+    a, pose_p, pose_n, id_p, id_n = (np.array([place[name] for name in table[column].to_pylist()]) for column in FIVE)
+    e, p, i = samples.expression, samples.pose, samples.identity
+    assert (e[a] == e[pose_p]).all()
+    assert (p[a] != p[pose_p]).all()
+    assert (e[a] != e[pose_n]).all()
+    assert (p[a] == p[pose_n]).all()
+    assert (e[a] == e[id_p]).all()
+    assert (i[a] != i[id_p]).all()
+    assert (e[a] != e[id_n]).all()
+    assert (i[a] == i[id_n]).all()
+    assert len(np.unique(np.concatenate([a, pose_p, pose_n, id_p, id_n]))) == 5 * len(table)
+
+
+def test_each_epoch_has_its_own_tuples_and_the_seed_decides(tmp_path):
+    samples = read_samples(faces_of(tmp_path, grid()), Part(), 0)
+
+    def drawn(epoch, seed):
+        write_five_tuples(tmp_path, samples, epoch, seed)
+        return pq.read_table(tmp_path / shard_name(epoch))
+
+    first = drawn(0, 0)
+    assert not first.equals(drawn(1, 0))
+    assert not first.equals(drawn(0, 1))
+    assert first.equals(drawn(0, 0))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"pose_bin": None}, "no sample's pose is known.*--landmarks mtcnn"),
+        ({"subject_id": None, "sequence_id": None}, "no sample's identity is known.*--identities estimated"),
+        ({"pose_bin": 0}, "no five-tuple can be made.*pose"),
+    ],
+)
+def test_a_factor_that_is_unknown_or_constant_is_named(tmp_path, changed, message):
+    samples = read_samples(faces_of(tmp_path, grid(**changed)), Part(), 0)
+    with pytest.raises(InputError, match=message):
+        write_five_tuples(tmp_path, samples, 0, 0)
+
+
+def test_estimated_identities_stand_in_where_there_are_none(tmp_path):
+    rows = grid(subject_id=None)
+    samples = read_samples(faces_of(tmp_path, rows, identities=lambda name: f"cluster-{name[0]}"), Part(), 0)
+    assert set(samples.identity) == {f"cluster-{person}" for person in range(5)}
+    assert write_five_tuples(tmp_path, samples, 0, 0)["tuples"] > 10
+
+
+def test_samples_of_which_a_factor_is_unknown_take_no_part(tmp_path):
+    rows = grid()
+    for row in rows[:12]:
+        row["pose_bin"] = None
+    samples = read_samples(faces_of(tmp_path, rows), Part(), 0)
+    summary = write_five_tuples(tmp_path, samples, 0, 0)
+    assert summary["samples"] == len(samples) - 6
+    used = set(pq.read_table(tmp_path / shard_name(0))["anchor"].to_pylist())
+    assert not used & {row["sample_id"] for row in rows[:12]}
+
+
+def test_triplets_go_by_expression_and_degree(tmp_path):
+    samples = read_samples(faces_of(tmp_path, grid()), Part(), 0)
+    assert write_triplets(tmp_path, samples, None, 0) == {"tuples": 90, "samples": 90}
+    table = pq.read_table(tmp_path / shard_name(0))
+    assert tuple(table.column_names) == TRIPLET
+    assert set(np.concatenate([table[name].to_pylist() for name in TRIPLET])) == set(samples.sample_id)
