@@ -1,10 +1,11 @@
 # make demo   the whole pipeline on synthetic faces      make test   the unit tests
 # make check  formatter, linter, types, architecture     make test-slow / test-integration   the other lanes
+# make bench  timings beside the peers; KDEF=FOLDER adds those of face detection and of a whole ingest
 PYTHON ?= python3.11
 BIN := .venv/bin
 HOME_DIR ?= .fer
 
-.PHONY: demo test test-slow test-integration check clean
+.PHONY: demo test test-slow test-integration check bench clean
 
 demo: .venv/ready
 	$(BIN)/python -m flows retrain --home $(HOME_DIR)
@@ -26,10 +27,32 @@ check: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_architecture.py
 
+bench: .venv-bench/ready
+	.venv-bench/bin/python -m benchmarks.five_tuples
+	.venv-bench/bin/python -m benchmarks.reading
+	.venv-bench/bin/python -m benchmarks.cropping
+	.venv-bench/bin/python -m benchmarks.scale
+ifdef KDEF
+	$(MAKE) .venv-detector/ready
+	.venv-bench/bin/python -m benchmarks.face_detection $(KDEF) --peer-python .venv-detector/bin/python
+	.venv-bench/bin/python -m benchmarks.ingest --dataset kdef --source $(KDEF)
+endif
+
+.venv-bench/ready: requirements.txt constraints.txt benchmarks/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/requirements.txt
+	touch $@
+
+.venv-detector/ready: benchmarks/detector-requirements.txt
+	$(PYTHON) -m venv .venv-detector
+	.venv-detector/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/detector-requirements.txt
+	touch $@
+
 .venv/ready: requirements.txt constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	touch $@
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-bench .venv-detector .pytest_cache .mypy_cache .ruff_cache

@@ -108,7 +108,7 @@ class IngestOptions(CatalogOptions, ProofOptions):
 
     dry_run: bool = Field(
         False,
-        description="say what would be taken and set aside, the counts, and near-duplicates across splits; write nothing",
+        description="say what would be taken and set aside, counts, and near-duplicates across splits; write nothing",
     )
 
 
@@ -283,10 +283,10 @@ class DirectoriesOptions(HomeOptions):
 
     @model_validator(mode="after")
     def _can_be_done(self) -> Self:
-        if not self.home.is_dir():
-            raise ValueError(f"--home {self.home} does not exist: there is nothing to list")
         _at_most_one(self, "verify", "remove")
         _at_most_one(self, "verify", "dry_run")
         if self.yes and not self.remove:
             raise ValueError("--yes answers for --remove, which is not given")
+        if not self.home.is_dir():
+            raise ValueError(f"--home {self.home} does not exist: there is nothing to list")
         return self

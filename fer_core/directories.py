@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from upath import UPath
 
 from fer_core.errors import InputError
 from fer_core.locks import alone, lock_of
@@ -222,6 +223,11 @@ def damaged_files(path: Path, deep: bool = True) -> list[str]:
         ):
             differing.append(name)
     return differing
+
+
+def folder_at(uri: str) -> Path:
+    """The folder at a path or fsspec URI; on another file system it has pathlib's interface without being a Path."""
+    return cast(Path, UPath(uri))
 
 
 def shards_of(path: Path, prefix: str) -> list[str]:

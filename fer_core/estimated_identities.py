@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fer_core.directories import read_tables, write_table
-from fer_core.identities import cluster_identities, describe_face
+from fer_core.identities import cluster_identities, describe_face, whitened
 from fer_core.shards import decode_colour
 
 IDENTITIES = "identities.parquet"
@@ -29,7 +29,7 @@ def write_identities(folder: Path) -> int:
             if row["subject_id"] is None and row["rotation"] == 0:
                 names.append(row["sample_id"])
                 described.append(describe_face(cv2.cvtColor(decode_colour(row["image"]), cv2.COLOR_RGB2GRAY)))
-    cluster_N = cluster_identities(np.stack(described)) if names else np.empty(0, dtype=np.int64)
+    cluster_N = np.arange(len(names)) if len(names) < 2 else cluster_identities(whitened(np.stack(described)))
     subjects = [f"cluster-{cluster}" for cluster in cluster_N.tolist()]
     table = pa.table(
         {

@@ -17,7 +17,7 @@ _FIT_3P = np.linalg.pinv(GENERIC_FACE_P3 - GENERIC_FACE_P3.mean(axis=0))
 VIEWS = (-90, -45, 0, 45, 90)
 """Degrees. The five views of KDEF: full left, half left, straight, half right, full right."""
 PROFILE_FROM = 52.5
-"""Degrees from which an estimate means a full profile. Halfway would be 67.5, but estimates fall short: see estimate_yaw.
+"""Degrees from which an estimate means a full profile. Estimates fall short (see estimate_yaw), or it would be 67.5.
 Chosen on people 1 to 17 of either sex in KDEF; on the 2,512 faces of the others the view is right for 95 %: 85 and 93 %
 of full profiles, 96 and 99 % of half ones, all of the straight ones (`python -m benchmarks.face_detection`)."""
 

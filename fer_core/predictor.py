@@ -69,8 +69,15 @@ class Predictor:
         return Predictions(*(np.concatenate(column) for column in columns))
 
     def predict_faces(self, faces_BHWC: np.ndarray) -> Predictions:
-        """Face crops uint8 (B, face_size, face_size, 3) -> predictions."""
-        return self.predicted(*embed(self.network, self._patches.central(faces_BHWC)))
+        """Face crops uint8 (B, S, S, 3) -> predictions; crops of another side than the model's are scaled to it."""
+        return self.predicted(*embed(self.network, self._patches.central(self._scaled(faces_BHWC))))
+
+    def _scaled(self, faces_BHWC: np.ndarray) -> np.ndarray:
+        size, side = self.description.face_size, faces_BHWC.shape[1]
+        if side == size:
+            return faces_BHWC
+        transform = transform_of(by_frame(side, side, "frame"), size, rotation=0.0)
+        return np.stack([warp(face, transform, size) for face in faces_BHWC])
 
     def predicted(self, embedding_BD: np.ndarray, logits_BL: np.ndarray | None) -> Predictions:
         """Decide from what the network gives for a batch."""
@@ -115,9 +122,12 @@ class Predictor:
             reason = ": ".join(problem) if problem else "damaged or truncated picture"
             raise InputError(f"picture {at} cannot be read: {reason}")
         size = self.description.face_size
-        placed = None if landmarks is None else by_landmarks(np.asarray(landmarks, dtype=float), None, "landmarks")
-        if landmarks is not None and placed is None:
-            raise InputError(f"picture {at} cannot be cropped: all its landmarks are one point")
-        placement = placed.placement if placed else by_frame(image.shape[0], image.shape[1], "frame")
+        placement = by_frame(image.shape[0], image.shape[1], "frame")
+        if landmarks is not None:
+            points = np.asarray(landmarks, dtype=float)
+            placed = by_landmarks(points, None, "landmarks") if len(points) and np.isfinite(points).all() else None
+            if placed is None:
+                raise InputError(f"picture {at} cannot be cropped: its landmarks are one point, none or not finite")
+            placement = placed.placement
         face = warp(image, transform_of(placement, size, rotation=0.0), size)
         return face if face.ndim == 3 else np.repeat(face[:, :, None], 3, axis=2)

@@ -19,9 +19,10 @@ LABEL_COLUMNS = ["sample_id", "split", "subject_id", "sequence_id", "expression"
 
 
 class Pictures(Protocol):
-    """Where the pictures of rows come from: shards read by position, or streamed in blocks of so many rows."""
+    """Where the pictures of rows come from: shards read by position, or streamed in blocks."""
 
-    block: int | None
+    def block_of(self, pictures: np.ndarray) -> np.ndarray | None:
+        """The number of the block that each picture is fetched with, or None where each is read by itself."""
 
     def images(self, pictures: Sequence[int] | np.ndarray) -> np.ndarray:
         """Decode pictures: uint8 (B, H, W, 3)."""
@@ -55,17 +56,35 @@ class FaceTable:
 
     def images(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """The face crops of rows, for a virtual form upright: uint8 (B, S, S, 3), grey repeated."""
-        wide = self.wide_images(rows)
-        return wide[:, self.margin : wide.shape[1] - self.margin, self.margin : wide.shape[2] - self.margin]
+        return without_margin(self.wide_images(rows), self.margin)
 
     def wide_images(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """The face crops of rows with the margin that a turn of up to the largest angle needs: uint8 (B, W, W, 3)."""
         return self.pictures.images(self.picture[np.asarray(rows, dtype=np.int64)])
 
+    def block_of(self, rows: np.ndarray) -> np.ndarray | None:
+        """The number of the block that each row's picture is fetched with, or None where each is read by itself."""
+        return self.pictures.block_of(self.picture[rows])
+
     def rows_of(self, role: str, upright: bool) -> np.ndarray:
         """Positions of the rows of a role, int64; only those not rotated where `upright`."""
         chosen = self.role == role
         return np.flatnonzero(chosen & (self.rotation == 0) if upright else chosen)
+
+
+def without_margin(wide_BWWC: np.ndarray, margin: int) -> np.ndarray:
+    """Face crops (B, S, S, C) out of those of a virtual form, which have so many pixels more on each side."""
+    return wide_BWWC[:, margin : wide_BWWC.shape[1] - margin, margin : wide_BWWC.shape[2] - margin]
+
+
+def open_pictures(directory: Path) -> Pictures:
+    """The reader of a faces directory: by position, or in blocks where it is sorted by class.
+
+    Raises:
+        InputError: a shard or an index is missing or damaged.
+    """
+    is_sorted = read_manifest(directory).config.get("order") == CLASS_SORTED
+    return PictureStream(directory) if is_sorted else PictureReader(directory)
 
 
 def read_faces(directory: Path, part: Part, seed: int) -> FaceTable:
@@ -96,7 +115,7 @@ def read_faces(directory: Path, part: Part, seed: int) -> FaceTable:
         picture=picture,
         classes=classes,
         has_subjects=None not in columns["subject_id"],
-        pictures=PictureStream(directory) if config.get("order") == CLASS_SORTED else PictureReader(directory),
+        pictures=open_pictures(directory),
         margin=config.get("margin", 0),
     )
 

@@ -24,21 +24,22 @@ class BalancedSampler:
         label_N: int labels of the rows to draw from.
         batch_size: rows in a global batch, over all workers.
         seed: of the order.
-        block: where pictures are streamed, how many rows lie together: blocks of that many rows of a label are taken
-            in a shuffled order, a few at once, and the rows of these are shuffled. None: all rows are.
+        block_N: where pictures are streamed, the number of the block that each row's picture lies in, ascending within
+            a label: a label's blocks are taken in a shuffled order, a few at once, and the rows of these are shuffled.
+            None: all rows are.
 
     Raises:
         ValueError: the batch holds fewer than two labels twice, or there are fewer than two labels.
     """
 
-    def __init__(self, label_N: np.ndarray, batch_size: int, seed: int, block: int | None = None) -> None:
+    def __init__(self, label_N: np.ndarray, batch_size: int, seed: int, block_N: np.ndarray | None = None) -> None:
         self.labels = np.unique(label_N)
         if len(self.labels) < 2 or batch_size < 2 * LEAST_OF_A_LABEL:
             raise ValueError(f"{len(self.labels)} labels in batches of {batch_size}: two of two labels are needed")
         self.batch_size, self.seed, self.num_rows = batch_size, seed, len(label_N)
         self._rows = [np.flatnonzero(label_N == label) for label in self.labels]
         self._drawn = min(len(self.labels), batch_size // LEAST_OF_A_LABEL)
-        self._block = block
+        self._block_N = block_N
         self._walk = lru_cache(maxsize=2 * len(self.labels))(self._shuffled)
 
     @property
@@ -82,13 +83,13 @@ class BalancedSampler:
 
     def _shuffled(self, place: int, walk: int) -> np.ndarray:
         rng = np.random.default_rng([self.seed, int(self.labels[place]) + 1, walk])
-        rows, block = self._rows[place], self._block
-        if block is None:
+        rows = self._rows[place]
+        if self._block_N is None:
             return rng.permutation(rows)
-        starts = rng.permutation(range(0, len(rows), block))
-        groups = (starts[at : at + BLOCKS_AT_ONCE] for at in range(0, len(starts), BLOCKS_AT_ONCE))
-        together = (np.concatenate([rows[start : start + block] for start in group.tolist()]) for group in groups)
-        return np.concatenate([rng.permutation(part) for part in together])
+        blocks = np.split(rows, np.flatnonzero(np.diff(self._block_N[rows])) + 1)
+        order = rng.permutation(len(blocks)).tolist()
+        groups = (order[at : at + BLOCKS_AT_ONCE] for at in range(0, len(order), BLOCKS_AT_ONCE))
+        return np.concatenate([rng.permutation(np.concatenate([blocks[one] for one in group])) for group in groups])
 
 
 def _visits(turns: int, place: int, num_labels: int) -> int:

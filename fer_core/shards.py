@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -81,15 +80,6 @@ def _locate(data: bytes, values: pa.ChunkedArray, start: int, file: Path) -> lis
     return found
 
 
-class Place(NamedTuple):
-    """Where one picture lies: the number of its file, offset, length and CRC-32."""
-
-    file: int
-    offset: int
-    length: int
-    crc: int
-
-
 @dataclass(frozen=True)
 class Places:
     """Where the pictures of a finished directory lie: for each the number of its file, offset, length and CRC-32.
@@ -103,20 +93,19 @@ class Places:
     length_N: np.ndarray
     crc_N: np.ndarray
 
-    def of(self, pictures: np.ndarray) -> Iterator[Place]:
-        """The places of pictures one by one; looked up all at once, as one by one costs more than reading."""
+    def of(self, pictures: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
+        """File number, offset, length and CRC-32 of pictures; looked up at once, as one by one it takes long."""
         columns = (self.file_N, self.offset_N, self.length_N, self.crc_N)
-        return map(Place, *(column[pictures].tolist() for column in columns))
+        return zip(*(column[pictures].tolist() for column in columns), strict=True)
 
-    def checked(self, place: Place, data: bytes) -> bytes:
-        """`data`, if those are the bytes that were written.
+    def check(self, file: int, crc: int, data: bytes) -> None:
+        """Raise unless `data` are the bytes that were written.
 
         Raises:
             InputError: they are not; the message names the shard.
         """
-        if len(data) != place.length or crc32(data) != place.crc:
-            raise damaged(self.files[place.file])
-        return data
+        if crc32(data) != crc:
+            raise damaged(self.files[file])
 
 
 def read_places(directory: Path) -> Places:
@@ -161,11 +150,10 @@ class PictureReader:
         InputError: a shard or an index is missing or damaged.
     """
 
-    block = None
-
     def __init__(self, directory: Path, num_threads: int | None = None) -> None:
         self._places = read_places(directory)
         self._open: dict[int, int] = {}
+        self._shape: tuple[int, ...] | None = None
         self._threads = num_threads or min(MOST_THREADS, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(self._threads)
 
@@ -176,6 +164,10 @@ class PictureReader:
         for descriptor in getattr(self, "_open", {}).values():
             os.close(descriptor)
 
+    def block_of(self, pictures: np.ndarray) -> np.ndarray | None:
+        """None: each picture is read by itself."""
+        return None
+
     def encoded(self, pictures: Sequence[int] | np.ndarray) -> list[bytes]:
         """The bytes of pictures, in the order asked for.
 
@@ -184,7 +176,7 @@ class PictureReader:
         """
         found = []
         for part in self._parts(pictures):
-            found += [self._read(place) for place in self._places.of(part)]
+            found += [self._read(*place) for place in self._places.of(part)]
         return found
 
     def images(self, pictures: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -197,8 +189,8 @@ class PictureReader:
         filled = 0
         for part in self._parts(pictures):
             if not filled:
-                first = next(self._places.of(part[:1]))
-                batch = np.empty((len(pictures), *decode_colour(self._read(first)).shape), np.uint8)
+                self._shape = self._shape or decode_colour(self._read(*next(self._places.of(part[:1])))).shape
+                batch = np.empty((len(pictures), *self._shape), np.uint8)
             into = np.array_split(batch[filled : filled + len(part)], self._threads)
             list(self._pool.map(self._decode_into, into, np.array_split(part, self._threads)))
             filled += len(part)
@@ -206,10 +198,12 @@ class PictureReader:
 
     def _decode_into(self, batch: np.ndarray, pictures: np.ndarray) -> None:
         for at, place in enumerate(self._places.of(pictures)):
-            batch[at] = decode_colour(self._read(place))
+            batch[at] = decode_colour(self._read(*place))
 
-    def _read(self, place: Place) -> bytes:
-        return self._places.checked(place, os.pread(self._open[place.file], place.length, place.offset))
+    def _read(self, file: int, offset: int, length: int, crc: int) -> bytes:
+        data = os.pread(self._open[file], length, offset)
+        self._places.check(file, crc, data)
+        return data
 
     def _parts(self, pictures: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
         """The pictures in parts whose shards can be open at once; each part's shards are open when it is given."""

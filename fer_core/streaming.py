@@ -2,7 +2,7 @@
 
 A request to an object store takes as long for one picture as for a hundred. So the shards are copied with their rows
 sorted by class (within a class in the order of a hash, so that neighbours are a random sample), and a block of
-neighbouring pictures is fetched at once. The sampler, told the size of a block, draws a few blocks of each class at a
+neighbouring pictures is fetched at once. The sampler, told which block each row is in, draws a few blocks of each class at a
 time: its batches are as balanced as ever, and each block is fetched about once an epoch.
 """
 
@@ -18,7 +18,7 @@ from upath import UPath
 
 from fer_core.directories import MANIFEST, read_columns, read_manifest
 from fer_core.records import SAMPLE_SCHEMA
-from fer_core.shards import Places, PictureReader, decode_colour, read_places, write_picture_shard
+from fer_core.shards import PictureReader, Places, decode_colour, read_places, write_picture_shard
 
 CLASS_SORTED = "class"
 """The `order` in the config of a directory whose rows are sorted by class."""
@@ -56,7 +56,7 @@ def _shards_by_class(labels: pa.Table) -> Iterator[np.ndarray]:
         yield from (rows[start : start + ROWS_A_SHARD] for start in range(0, len(rows), ROWS_A_SHARD))
 
 
-def upload(directory: Path, destination: UPath) -> None:
+def upload(directory: Path, destination: Path) -> None:
     """Copy a finished directory, its manifest last; files that are there with the right size are left."""
     destination.mkdir(parents=True, exist_ok=True)
     for name, shard in read_manifest(directory).shards.items():
@@ -76,21 +76,23 @@ class PictureStream:
         InputError: a shard or an index is missing or damaged.
     """
 
-    block = BLOCK
-
     def __init__(self, directory: Path) -> None:
         self._places: Places = read_places(directory)
         starts = np.searchsorted(self._places.file_N, np.arange(len(self._places.files)))
         place_in_file = np.arange(len(self._places.file_N)) - starts[self._places.file_N]
         first_of_block = place_in_file % BLOCK == 0
-        self._block_of = np.cumsum(first_of_block) - 1
-        self._first = np.append(np.flatnonzero(first_of_block), len(self._block_of))
+        self._block_N = np.cumsum(first_of_block) - 1
+        self._first = np.append(np.flatnonzero(first_of_block), len(self._block_N))
         self._fetched: OrderedDict[int, bytes] = OrderedDict()
         self._pool = ThreadPoolExecutor(CONNECTIONS)
         self.num_requests = 0
 
     def __len__(self) -> int:
-        return len(self._block_of)
+        return len(self._block_N)
+
+    def block_of(self, pictures: np.ndarray) -> np.ndarray | None:
+        """The number of the block that each picture is fetched with, int64."""
+        return self._block_N[pictures]
 
     def images(self, pictures: Sequence[int] | np.ndarray) -> np.ndarray:
         """Decode pictures of one size into one array: uint8 (B, H, W, 3) RGB, grey repeated.
@@ -99,13 +101,16 @@ class PictureStream:
             InputError: a picture's bytes are not those that were written; the message names the shard.
         """
         asked = np.asarray(pictures, dtype=np.int64)
-        block_B = self._block_of[asked]
+        block_B = self._block_N[asked]
         blocks = self._fetch(np.unique(block_B).tolist())
         starts = self._places.offset_N[self._first[block_B]]
-        data = [
-            self._places.checked(place, blocks[block][place.offset - start : place.offset - start + place.length])
-            for place, block, start in zip(self._places.of(asked), block_B.tolist(), starts.tolist(), strict=True)
-        ]
+        data = []
+        for (file, offset, length, crc), block, start in zip(
+            self._places.of(asked), block_B.tolist(), starts.tolist(), strict=True
+        ):
+            picture = blocks[block][offset - start : offset - start + length]
+            self._places.check(file, crc, picture)
+            data.append(picture)
         return np.stack(list(self._pool.map(decode_colour, data)))
 
     def _fetch(self, needed: list[int]) -> dict[int, bytes]:

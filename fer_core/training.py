@@ -144,7 +144,7 @@ class _Loop:
     ) -> None:
         self.plan, self.world, self.method, self.faces, self.rows = plan, world, method, faces, rows
         self.known_labels, self.label_N = np.unique(label_N, return_inverse=True)
-        self.sampler = BalancedSampler(self.label_N, plan.recipe.batch_size, plan.seed, faces.pictures.block)
+        self.sampler = BalancedSampler(self.label_N, plan.recipe.batch_size, plan.seed, faces.block_of(rows))
         self.patches = Patches(plan.face_size, plan.patch)
         network = build_network(method, plan.backbone, plan.patch, len(self.known_labels), plan.seed, plan.weights)
         if plan.start is not None:
@@ -200,7 +200,7 @@ class _Loop:
                 store.save(self.checkpoint(), self._summary() if not epoch_ends else self.history[-1])
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """This worker's share of every batch that is left, from the step that comes next; the pictures on the device."""
+        """This worker's share of every batch that is left, from the step that comes next, on the device."""
         device = self.world.device
         for step in range(self.step, self.num_steps):
             epoch, within = divmod(step, self.sampler.steps_per_epoch)

@@ -1,4 +1,4 @@
-"""Tuples of a faces directory as Parquet shards, one an epoch: samples by their ids, whatever angle they are drawn at."""
+"""Tuples of a faces directory as Parquet shards, one an epoch. Samples stand by their ids, whatever their angle."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +67,8 @@ def read_samples(faces: Path, part: Part, seed: int) -> Samples:
     named = zip(columns["subject_id"][chosen], columns["sample_id"][chosen], strict=True)
     identity = np.array([own or estimated.get(name) for own, name in named], dtype=object)
     intensity = np.array([np.nan if value is None else value for value in columns["intensity"][chosen]], dtype=float)
-    own = (columns[name][chosen] for name in ("sample_id", "expression", "pose_bin"))
-    return Samples(*own, identity, intensity)
+    sample_id, expression, pose = (columns[name][chosen] for name in ("sample_id", "expression", "pose_bin"))
+    return Samples(sample_id, expression, pose, identity, intensity)
 
 
 def write_five_tuples(folder: Path, samples: Samples, epoch: int, seed: int) -> dict[str, Any]:

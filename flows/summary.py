@@ -123,7 +123,7 @@ def _described(entry: Entry) -> dict[str, Any]:
         "age_days": round(entry.age_days, 4),
         "rows": entry.rows,
         "state": entry.state,
-        "used_by": [*entry.users, *entry.versions],
+        "used_by": [*entry.versions, *entry.users],
     }
 
 
@@ -159,7 +159,7 @@ def _row(directory: dict[str, Any]) -> tuple[str, ...]:
     more = f" and {len(users) - 1} more" if len(users) > 1 else ""
     return (
         directory["kind"],
-        directory["name"],
+        directory["name"].split("/")[1],
         f"{directory['bytes'] / 1e6:.1f}",
         _age(directory["age_days"]),
         "" if directory["rows"] is None else str(directory["rows"]),

@@ -31,7 +31,10 @@ def dask_client(address: str | None) -> Iterator[Client]:
 
 
 def map_partitions(
-    address: str | None, function: Callable[..., int], partitions: Iterable[tuple[Any, ...]], done: Callable[[int], None]
+    address: str | None,
+    function: Callable[..., int],
+    partitions: Iterable[tuple[Any, ...]],
+    done: Callable[[int], None],
 ) -> None:
     """Call `function(*partition)` for each partition; `done` gets the sum of what has been returned so far.
 
@@ -54,4 +57,4 @@ def map_partitions(
                 done(total)
                 running.update(submit(1))
         finally:
-            client.cancel([future for future in running.futures])
+            client.cancel(list(running.futures))

@@ -167,11 +167,18 @@ class Registry:
             raise InputError(f"model {self.model_name} has no version {version}: {error.message}") from error
 
     def all_tags(self) -> dict[str, dict[str, str]]:
-        """The tags of every version of every model name, by `NAME version N`."""
+        """The tags of every version of every model name, by `NAME version N`.
+
+        Raises:
+            InputError: the registry does not answer.
+        """
         found: dict[str, dict[str, str]] = {}
         token = None
         while True:
-            page = self._client.search_model_versions(page_token=token)
+            try:
+                page = self._client.search_model_versions(page_token=token)
+            except MlflowException as error:
+                raise InputError(f"the model registry does not say what it uses: {error.message}") from error
             found |= {f"{version.name} version {version.version}": version.tags for version in page}
             token = page.token
             if not token:

@@ -9,13 +9,12 @@ from typing import Any
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
-from upath import UPath
 
 from fer_core import ingest as ingesting
 from fer_core.code_digest import code_digest
 from fer_core.config import CatalogOptions, CropOptions
 from fer_core.datasets.base import Record
-from fer_core.directories import Directory, read_manifest, shards_of
+from fer_core.directories import Directory, folder_at, read_manifest, shards_of
 from fer_core.estimated_identities import write_identities
 from fer_core.faces.crop import write_face_shard
 from fer_core.streaming import CLASS_SORTED, upload, write_class_sorted
@@ -134,7 +133,7 @@ def publish_faces(options: CropOptions, faces: Made, repair: bool = False) -> Ma
         return ingesting.files_of(directory.path), faces.summary
 
     made = make("publish", directory, build, repair)
-    destination = UPath(options.stream) / directory.path.name
+    destination = folder_at(options.stream) / directory.path.name
     logger.info("%-9s to %s", made.stage, destination)
     upload(made.path, destination)
     return replace(made, path=destination)

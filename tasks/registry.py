@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
@@ -15,14 +16,19 @@ from prefect.cache_policies import NO_CACHE
 
 from fer_core import gate, runs
 from fer_core.config import RetrainOptions
-from fer_core.directories import digest_of, read_tables
+from fer_core.directories import digest_of, folder_at, read_columns, read_manifest
 from fer_core.errors import InputError
 from fer_core.predictor import Predictor
+from fer_core.reading import open_pictures, without_margin
 from infra.mlflow_engine import CHALLENGER, CHAMPION, PREVIOUS, PROJECT, Candidate, Registry
 from infra.progress import logger
 from infra.settings import Settings
 from tasks.evaluation import FIGURES, METRICS, PREDICTIONS, REPORT
 from tasks.made import Level, Made
+
+
+AT_ONCE = 256
+"""Crops that a rival's model is given together."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ def _decide(registry: Registry, version: int, champion: int | None, tags: dict[s
         rival_expression = np.array([expression_of[name] for name in own["sample_id"].tolist()])
     else:
         logger.info("gate      the champion was tested on other rows: it is run on this version's")
-        rival_expression = _predict(registry.predictor(champion), Path(tags["faces"]), own["sample_id"])
+        rival_expression = _predict(registry.predictor(champion), tags["faces"], own["sample_id"])
     return gate.decide(correct, rival_expression == truth, truth, subject)
 
 
@@ -148,16 +154,24 @@ def _predictions(registry: Registry, version: int) -> dict[str, np.ndarray]:
     return {name: np.array(table[name].to_pylist()) for name in ("sample_id", "subject", "truth", "expression")}
 
 
-def _predict(predictor: Predictor, faces: Path, sample_id: np.ndarray) -> np.ndarray:
+def _predict(predictor: Predictor, faces: str, sample_id: np.ndarray) -> np.ndarray:
     """What a registered model says of the upright crops of some samples."""
-    table = read_tables(faces, "part-", ["sample_id", "rotation", "image"])
-    image_of = {
-        name: image
-        for name, rotation, image in zip(*(column.to_pylist() for column in table.columns), strict=True)
-        if rotation == 0
+    folder = folder_at(faces)
+    names = read_columns(folder, "part-", ["sample_id", "rotation"])
+    upright = pc.equal(names["rotation"], 0.0)
+    place_of = {
+        name: place
+        for place, (name, is_upright) in enumerate(
+            zip(names["sample_id"].to_pylist(), upright.to_pylist(), strict=True)
+        )
+        if is_upright
     }
-    made = predictor.predict_pictures([image_of[name] for name in sample_id.tolist()])
-    return np.array(predictor.classes)[made.expression]
+    crops, margin = open_pictures(folder), read_manifest(folder).config.get("margin", 0)
+    found = []
+    for start in range(0, len(sample_id), AT_ONCE):
+        places = [place_of[name] for name in sample_id[start : start + AT_ONCE].tolist()]
+        found.append(predictor.predict_faces(without_margin(crops.images(places), margin)).expression)
+    return np.array(predictor.classes)[np.concatenate(found)]
 
 
 def _apply(registry: Registry, version: int, champion: int | None, decision: gate.Decision) -> None:

@@ -49,9 +49,7 @@ def write_catalog(home: Path, dataset: str, source: Path) -> Path:
     return catalog.path
 
 
-def write_faces(
-    home: Path, catalog: Path, face_size: int, rotations: tuple[float, ...], virtual: bool = False
-) -> Path:
+def write_faces(home: Path, catalog: Path, face_size: int, rotations: tuple[float, ...], virtual: bool = False) -> Path:
     """Crop a catalog in this process; the finished faces directory."""
     cropping = Cropping(face_size, rotations, virtual)
     config = {**cropping._asdict(), "margin": cropping.margin}

@@ -9,6 +9,8 @@ from pathlib import Path
 from fer_core.errors import InputError
 
 PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+LONGEST_NAME = 255
+"""Bytes of a file's or a folder's name on the usual file systems."""
 LITTER = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 """What desktops leave in folders; so do files whose names begin with a dot."""
 
@@ -51,7 +53,7 @@ def folders_in(folder: Path) -> list[Path]:
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The files directly in `folder` (links that lead nowhere or to themselves among them), by name, litter left out."""
+    """The files directly in `folder`, by name, litter left out; links that lead nowhere or in a circle are files."""
     return [Path(entry.path) for entry in _entries(folder) if not _is_folder(entry)]
 
 
@@ -141,11 +143,13 @@ def first_folder(root: Path, *names: str) -> Path | None:
 def inside(name: str) -> str | None:
     """A file name out of a label file as a source path, or None where it is absolute or leads out of the folder.
 
-    Windows' separators are taken for what they mean.
+    None too where no file can have such a name. Windows' separators are taken for what they mean.
     """
     path = posixpath.normpath(name.strip().replace("\\", "/"))
     is_absolute = path.startswith("/") or path[1:2] == ":"
-    return None if is_absolute or path in (".", "..") or path.startswith("../") or "\0" in path else path
+    leads_out = is_absolute or path in (".", "..") or path.startswith("../")
+    is_possible = "\0" not in path and max(len(os.fsencode(part)) for part in path.split("/")) <= LONGEST_NAME
+    return path if is_possible and not leads_out else None
 
 
 def read_lines(file: Path) -> Iterator[tuple[int, str]]:

@@ -117,7 +117,7 @@ def _known_face(row: dict[str, Any], image: np.ndarray, cropping: Cropping) -> F
     if cropping.landmarks == "annotated":
         return "no annotated landmarks"
     if cropping.landmarks == "auto" and row["is_face_crop"]:
-        return Face(by_frame(*image.shape[:2], "frame"), None, None)
+        return Face(by_frame(image.shape[0], image.shape[1], "frame"), None, None)
     return None
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from fer_core import levels, runs
-from fer_core.directories import Directory
+from fer_core.directories import STARTED, Directory
 from fer_core.folds import Part
 from fer_core.methods import Recipe
 from fer_core.reading import read_faces
@@ -65,7 +65,7 @@ def finished(root, name, build):
     if not directory.finished():
         directory.start()
         build(directory.path)
-        directory.finish([path.name for path in directory.path.iterdir()], {})
+        directory.finish([path.name for path in directory.path.iterdir() if path.name != STARTED], {})
     return directory
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from fer_core import config
+from fer_core import config, datasets
+from fer_core.faces.crop import Cropping
 from fer_core.folds import Part
 from fer_core.methods import REGISTRY, Recipe
 
@@ -45,6 +46,13 @@ def test_options_are_frozen():
         ({"resamples": 10}, "resamples"),
         ({"checkpoint_steps": 0}, "checkpoint_steps"),
         ({"rotations": [0, 90]}, "rotations"),
+        ({"rotations": [0, float("nan")]}, "rotations"),
+        ({"landmarks": "dlib"}, "landmarks"),
+        ({"face": "smallest"}, "face"),
+        ({"no_face": "drop"}, "no_face"),
+        ({"identities": "guessed"}, "identities"),
+        ({"virtual_rotations": "sometimes"}, "virtual_rotations"),
+        ({"ck_plus": {"frames": 0}}, "ck_plus.frames"),
         ({"per_class": 0}, "per_class"),
         ({"precision": "float16"}, "precision"),
         ({"model_name": "a b"}, "model_name"),
@@ -72,7 +80,8 @@ def test_an_unknown_name_says_the_choices(name, choices):
         ({"patch": 64, "face_size": 60}, "--patch 64 is larger than --face-size 60"),
         ({"rotations": [-5, 5]}, "--rotations must be different and have 0"),
         ({"rotations": []}, "--rotations must be different and have 0"),
-        ({"dataset": "ck_plus"}, "--source is missing: ck_plus expects folders anger"),
+        ({"rotations": [0, 5, 5]}, "--rotations must be different and have 0"),
+        ({"dataset": "ck_plus"}, "--source is missing: ck_plus expects cohn-kanade-images/"),
         ({"dataset": "ferplus"}, "--source is missing: ferplus expects data/FER2013Train"),
     ],
 )
@@ -111,14 +120,70 @@ def test_own_options_are_those_of_the_chosen_names(tmp_path):
     assert made.method_options.sigma == 2
     assert made.own.identities == 4
     (tmp_path / "anger").mkdir()
-    assert options(dataset="ck_plus", source=tmp_path).own is None
+    assert options(dataset="jaffe", source=tmp_path).own is None
+    assert options(dataset="ck_plus", source=tmp_path, ck_plus={"frames": 2}).own.frames == 2
 
 
 def test_a_source_that_is_no_folder_is_refused(tmp_path):
-    with pytest.raises(ValidationError, match="absent does not exist; ck_plus expects folders anger"):
+    with pytest.raises(ValidationError, match="absent does not exist; expected cohn-kanade-images/"):
         options(dataset="ck_plus", source=tmp_path / "absent")
-    with pytest.raises(ValidationError, match="is empty; ferplus expects"):
+    with pytest.raises(ValidationError, match="is empty; expected data/FER2013Train"):
         options(dataset="ferplus", source=tmp_path)
+
+
+def test_a_source_is_not_looked_at_where_none_is_needed(tmp_path):
+    assert options(source=tmp_path / "absent").form == datasets.REGISTRY["synthetic"].form(None, None)
+
+
+def test_sizes_go_by_what_the_source_holds(tmp_path, tiny_ck_plus):
+    small = options(dataset="ck_plus", source=tiny_ck_plus)
+    assert (small.crop_size, small.patch_size) == (48, 44)
+    (tmp_path / "archive" / "cohn-kanade-images" / "S005" / "001").mkdir(parents=True)
+    (tmp_path / "archive" / "Emotion").mkdir()
+    whole = options(dataset="ck_plus", source=tmp_path / "archive")
+    assert (whole.crop_size, whole.patch_size) == (236, 224)
+
+
+def test_the_defaults_crop_as_the_paper_does():
+    assert options(face_size=236).cropping == Cropping(236, (-10, -5, 0, 5, 10), False, "auto", "largest", "aside")
+
+
+def test_how_faces_are_cropped_is_what_was_given():
+    given = {"landmarks": "mtcnn", "face": "central", "no_face": "centre"}
+    made = options(face_size=100, rotations=[-7, 0], virtual_rotations=True, **given).cropping
+    assert made == Cropping(100, (-7, 0), True, "mtcnn", "central", "centre")
+    assert made.margin > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"tuples": "six"}, "tuples"),
+        ({"tuple_epochs": 0}, "tuple_epochs"),
+        ({"num_triplets": 0}, "num_triplets"),
+        ({"seed": -1}, "seed"),
+        ({"verify": "perhaps"}, "verify"),
+        ({"epochs": 3}, "epochs"),
+    ],
+)
+def test_a_wrong_option_of_prepare_is_named(given, named):
+    with pytest.raises(ValidationError) as error:
+        config.PrepareOptions(**given)
+    assert [problem["loc"] for problem in error.value.errors()] == [(named,)]
+
+
+def test_prepare_makes_no_tuples_and_proves_nothing_unless_it_is_told_to():
+    made = config.PrepareOptions()
+    assert (made.tuples, made.tuple_epochs, made.num_triplets, made.seed) == ("none", 1, None, 0)
+    assert (made.verify, made.repair, made.stream, made.identities) == (False, False, None, "known")
+
+
+@pytest.mark.parametrize("kind", [config.IngestOptions, config.PrepareOptions])
+def test_proving_and_repairing_are_two_things(kind):
+    assert kind(verify=True).verify
+    assert kind(repair=True).repair
+    with pytest.raises(ValidationError, match="verify"):
+        kind(verify=True, repair=True)
 
 
 def test_folds_are_parts():
@@ -129,7 +194,7 @@ def test_each_command_takes_the_options_of_the_stages_before_it():
     stages = [
         config.HomeOptions,
         config.CatalogOptions,
-        config.PrepareOptions,
+        config.CropOptions,
         config.TrainOptions,
         config.SubdivideOptions,
         config.EvaluateOptions,
@@ -137,17 +202,23 @@ def test_each_command_takes_the_options_of_the_stages_before_it():
     ]
     for before, after in pairwise(stages):
         assert before.model_fields.keys() < after.model_fields.keys()
+    for own in (config.IngestOptions, config.PrepareOptions):
+        assert config.CatalogOptions.model_fields.keys() < own.model_fields.keys()
+        assert {"verify", "repair"} <= own.model_fields.keys()
+    assert config.CropOptions.model_fields.keys() < config.PrepareOptions.model_fields.keys()
     assert "epochs" not in config.PrepareOptions.model_fields
-    assert "dry_run" not in config.RetrainOptions.model_fields
+    assert not {"dry_run", "verify", "repair", "tuples"} & config.RetrainOptions.model_fields.keys()
     with pytest.raises(ValidationError, match="epochs"):
         config.IngestOptions(epochs=3)
 
 
 def test_every_option_is_described():
-    classes = [config.RetrainOptions, config.PromoteOptions, *(method.Options for method in REGISTRY.values())]
+    classes = [config.RetrainOptions, config.IngestOptions, config.PrepareOptions, config.PromoteOptions]
+    classes += [method.Options for method in REGISTRY.values()]
+    classes += [adapter.options for adapter in datasets.REGISTRY.values() if adapter.options]
     for one in classes:
         for name, field in one.model_fields.items():
-            assert field.description or name in {*REGISTRY, "synthetic"}, f"{one.__name__}.{name}"
+            assert field.description or name in {*REGISTRY, *datasets.REGISTRY}, f"{one.__name__}.{name}"
 
 
 def test_promote_takes_a_version():

@@ -185,9 +185,7 @@ def test_of_several_faces_the_largest_or_the_central_is_taken(finds):
     for which, expected in (("largest", large), ("central", central)):
         made = crop_of(catalog_row(), face=which)
         placed = by_landmarks(expected.landmarks_52.astype(float), None, "x")
-        np.testing.assert_array_equal(
-            decode(made["image"]), warp(PICTURE, transform_of(placed.placement, 48, 0.0), 48)
-        )
+        np.testing.assert_array_equal(decode(made["image"]), warp(PICTURE, transform_of(placed.placement, 48, 0.0), 48))
 
 
 def test_detection_sees_only_the_pictures_that_need_it_and_rows_keep_their_order(finds):
@@ -306,7 +304,7 @@ def test_the_virtual_form_is_one_upright_row_round_the_offline_one(split):
     difference = np.abs(inner.astype(int) - decode(upright["image"]))
     assert difference.max() <= 1  # OpenCV rounds places to 1/32 pixel
     points, wide = (np.array(one["landmarks"]).reshape(-1, 3) for one in (upright, made))
-    np.testing.assert_allclose(wide, points + [margin, margin, 0], atol=1e-4)
+    np.testing.assert_allclose(wide - points, np.tile([margin, margin, 0], (len(points), 1)), atol=1e-4)
 
 
 def test_a_virtual_crop_in_a_picture_is_filled_with_the_picture():
@@ -370,7 +368,7 @@ def test_a_drawn_face_is_found_and_cropped_as_by_its_own_landmarks(monkeypatch, 
     face, marks = render(Face(2, "happiness", 0.6, yaw), 128)
     picture = np.full((200, 260, 3), 120, np.uint8)
     picture[60:188, 100:228] = face
-    landmarks = marks.astype(float) + [100, 60, 0]
+    landmarks = marks.astype(float) + np.array([100, 60, 0])
     annotated = crop_of(catalog_row(picture, landmarks), face_size=64)
     found = crop_of(catalog_row(picture), face_size=64)
     assert (annotated["crop_by"], found["crop_by"]) == ("landmarks", "mtcnn")

@@ -61,7 +61,7 @@ def test_the_five_key_points_of_the_synthetic_landmarks_are_the_named_features()
 
 
 def test_sets_of_68_66_and_49_landmarks_are_one_set_with_points_left_out():
-    """The face of the 300-W figure: points 37 to 42 and 43 to 48 are the eyes, 31 the nose tip, 49 and 55 the corners."""
+    """The 300-W figure: points 37 to 42 and 43 to 48 are the eyes, 31 the nose tip, 49 and 55 the corners."""
     marks = RNG.uniform(0, 100, (68, 2))
     marks[36:42] += [-200, 0]
     marks[42:48] += [200, 0]

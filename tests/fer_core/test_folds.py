@@ -112,7 +112,7 @@ def test_a_part_that_leaves_nothing_is_an_error(splits, groups, part, message):
 
 
 def test_ten_folds_of_ck_plus_hold_all_classes_in_training(real_ck_plus):
-    rows = ck_plus.scan(real_ck_plus).rows
+    rows = ck_plus.ADAPTER.scan(real_ck_plus).rows
     fold = fold_of_groups([row["subject_id"] for row in rows], 10, seed=0)
     expression = np.array([row["expression"] for row in rows])
     people = np.array([row["subject_id"] for row in rows])

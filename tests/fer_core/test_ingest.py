@@ -140,7 +140,9 @@ def test_a_scan_is_written_in_partitions_that_hold_every_field(tmp_path):
     rejected = [Rejected(f"{number}.txt", "not a picture", "x") for number in range(70)]
     assert write_scan(tmp_path, [*rejected[:5], *rows, *rejected[5:]], 3) == (3, 7)
     assert files_of(tmp_path) == ["aside-scan-00000.parquet", "aside-scan-00001.parquet"]
-    found = [row for number in range(3) for row in pq.read_table(tmp_path / "scan" / f"{number:05d}.parquet").to_pylist()]
+    found = [
+        row for number in range(3) for row in pq.read_table(tmp_path / "scan" / f"{number:05d}.parquet").to_pylist()
+    ]
     assert found == [{**dict.fromkeys(SCAN_SCHEMA.names), **row} for row in rows]
     assert not (tmp_path / "scan" / "00003.parquet").exists()
     assert summary_of(tmp_path) == {
@@ -162,7 +164,13 @@ def test_no_partition_of_a_scan_is_empty_and_the_side_file_always_stands(tmp_pat
 
 def test_a_catalog_row_keeps_what_the_scan_knew(tmp_path, monkeypatch):
     """Through the partition's file and back: lists, maps and what the picture alone tells."""
-    row = {"source_path": "p", "action_units": [(1, 0.5), (12, 1.0)], "pose_bin": 45, "pose_yaw": 30.0, "intensity": 0.5}
+    row = {
+        "source_path": "p",
+        "action_units": [(1, 0.5), (12, 1.0)],
+        "pose_bin": 45,
+        "pose_yaw": 30.0,
+        "intensity": 0.5,
+    }
     image = encoded(Image.fromarray(COLOUR))
     adapter = Adapter(
         lambda *_: iter([row]), "-", "-", lambda *_: Picture(image, {"landmarks": [1.0, 2.0, 3.0]}), needs_source=False

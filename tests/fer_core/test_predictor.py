@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from model_fixtures import (  # noqa: F401
@@ -18,9 +19,14 @@ from model_fixtures import (  # noqa: F401
 from fer_core import runs
 from fer_core.errors import InputError
 from fer_core.evaluation.neighbours import knn_predict
+from fer_core.faces.crop import Cropping, face_partition
+from fer_core.faces.keypoints import five_points
 from fer_core.folds import Part
 from fer_core.predictor import Predictor
 from fer_core.reading import read_faces
+from fer_core.records import SAMPLE_SCHEMA
+from fer_core.shards import decode_colour
+from fer_core.synthetic import Face, render
 from fer_core.training import World, train
 
 METHODS = pytest.mark.parametrize("method", ["mul_dml", "sgm"])
@@ -66,6 +72,34 @@ def test_landmarks_cut_the_face_out(predictors, faces):
     np.testing.assert_array_equal(
         predictors["mul_dml"].predict_pictures([png(inner)], [None]).embedding, whole.embedding
     )
+
+
+@pytest.mark.parametrize("roll", [0.0, 25.0])
+def test_five_landmarks_cut_the_face_out_as_the_crops_that_were_trained_on(predictors, roll):
+    """The same warp as faces.crop makes, tilted faces made upright."""
+    picture, marks = render(Face(4, "happiness", 0.8, 10.0), 96)
+    turn = cv2.getRotationMatrix2D((47.5, 47.5), roll, 1.0)
+    picture = cv2.warpAffine(picture, turn, (96, 96), borderMode=cv2.BORDER_REPLICATE)
+    five_P3 = np.column_stack([five_points(marks.astype(float))[:, :2] @ turn[:, :2].T + turn[:, 2], np.zeros(5)])
+    row = {**dict.fromkeys(SAMPLE_SCHEMA.names), "image": png(picture), "landmarks": five_P3.ravel().tolist()}
+    catalog = pa.Table.from_pylist([row], schema=SAMPLE_SCHEMA)
+    crop = decode_colour(face_partition(catalog, Cropping(FACE, (0.0,)))[0]["image"][0].as_py())
+    by_picture = predictors["mul_dml"].predict_pictures([png(picture)], [five_P3])
+    by_crop = predictors["mul_dml"].predict_faces(crop[None])
+    np.testing.assert_array_equal(by_picture.embedding, by_crop.embedding)
+
+
+@pytest.mark.parametrize(
+    "points", [np.full((5, 3), 9.0), np.full((30, 2), 9.0), np.zeros((0, 3)), np.full((5, 2), np.nan)]
+)
+def test_landmarks_that_place_no_face_are_named_with_their_picture(predictors, faces, points):
+    picture = png(crops(faces)[0])
+    with pytest.raises(InputError, match="picture 1 cannot be cropped: its landmarks are one point, none or not"):
+        predictors["mul_dml"].predict_pictures([picture, picture], [None, points])
+    points = np.random.default_rng(0).uniform(0, 30, (30, 2))
+    points[3] = np.inf
+    with pytest.raises(InputError, match="picture 0 cannot be cropped"):
+        predictors["mul_dml"].predict_pictures([picture], [points])
 
 
 def test_a_grey_picture_is_its_grey_in_three_channels(predictors, faces):
@@ -165,3 +199,10 @@ def test_an_unreadable_picture_is_named(predictors, faces, data, reason):
     data = whole[: len(whole) // 2] if data is None else data
     with pytest.raises(InputError, match=f"picture 1 cannot be read: {reason}"):
         predictors["mul_dml"].predict_pictures([whole, data])
+
+
+def test_crops_of_another_size_are_scaled_as_pictures_are(predictors, faces):
+    large = np.stack([cv2.resize(crop, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST) for crop in crops(faces)[:6]])
+    by_crop = predictors["mul_dml"].predict_faces(large)
+    by_picture = predictors["mul_dml"].predict_pictures([png(crop) for crop in large])
+    np.testing.assert_allclose(by_crop.embedding, by_picture.embedding, atol=1e-6)

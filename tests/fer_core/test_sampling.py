@@ -159,7 +159,9 @@ def walks_of(labels, sampler, epochs=8):
 @blocks
 @cases
 def test_every_walk_by_blocks_is_a_permutation_of_the_labels_rows(labels, batch_size, block):
-    for label, walks in walks_of(labels, BalancedSampler(labels, batch_size, seed=0, block=block)).items():
+    for label, walks in walks_of(
+        labels, BalancedSampler(labels, batch_size, seed=0, block_N=np.arange(len(labels)) // block)
+    ).items():
         rows = np.flatnonzero(labels == label)
         assert len(walks) > 0
         for walk in walks:
@@ -169,7 +171,8 @@ def test_every_walk_by_blocks_is_a_permutation_of_the_labels_rows(labels, batch_
 @blocks
 @cases
 def test_batches_by_blocks_hold_the_same_labels_as_those_by_rows(labels, batch_size, block):
-    by_row, by_block = (batches(BalancedSampler(labels, batch_size, 0, block=one)) for one in (None, block))
+    block_N = np.arange(len(labels)) // block
+    by_row, by_block = (batches(BalancedSampler(labels, batch_size, 0, one)) for one in (None, block_N))
     for one, other in zip(by_row, by_block, strict=True):
         np.testing.assert_array_equal(labels[one], labels[other])
 
@@ -177,8 +180,8 @@ def test_batches_by_blocks_hold_the_same_labels_as_those_by_rows(labels, batch_s
 @blocks
 @cases
 def test_a_batch_by_blocks_goes_by_its_number_alone_and_workers_part_it(labels, batch_size, block):
-    made = batches(BalancedSampler(labels, batch_size, seed=7, block=block))
-    late = BalancedSampler(labels, batch_size, seed=7, block=block)
+    made = batches(BalancedSampler(labels, batch_size, seed=7, block_N=np.arange(len(labels)) // block))
+    late = BalancedSampler(labels, batch_size, seed=7, block_N=np.arange(len(labels)) // block)
     for number in range(len(made) - 1, -1, -4):
         epoch, step = divmod(number, late.steps_per_epoch)
         np.testing.assert_array_equal(late.batch(epoch, step), made[number])
@@ -187,7 +190,7 @@ def test_a_batch_by_blocks_goes_by_its_number_alone_and_workers_part_it(labels, 
 
 def test_a_walk_stays_in_a_few_blocks_at_a_time_and_takes_others_the_next_time():
     labels, block = np.repeat([0, 1], [320, 320]), 8
-    sampler = BalancedSampler(labels, 64, seed=1, block=block)
+    sampler = BalancedSampler(labels, 64, seed=1, block_N=np.arange(len(labels)) // block)
     first, second = walks_of(labels, sampler)[0][:2]
     for walk in (first, second):
         groups = (walk // block).reshape(-1, block * BLOCKS_AT_ONCE)
@@ -197,7 +200,7 @@ def test_a_walk_stays_in_a_few_blocks_at_a_time_and_takes_others_the_next_time()
 
 
 def test_blocks_that_hold_everything_are_as_good_as_none():
-    sampler = BalancedSampler(SKEWED, 16, seed=0, block=1_000)
+    sampler = BalancedSampler(SKEWED, 16, 0, np.zeros(len(SKEWED), int))
     np.testing.assert_array_equal(np.sort(walks_of(SKEWED, sampler)[0][0]), np.arange(50))
-    other = BalancedSampler(SKEWED, 16, seed=1, block=1_000)
+    other = BalancedSampler(SKEWED, 16, 1, np.zeros(len(SKEWED), int))
     assert (sampler.batch(0, 0) != other.batch(0, 0)).any()

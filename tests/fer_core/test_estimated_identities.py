@@ -1,0 +1,65 @@
+import cv2
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fer_core.directories import Directory
+from fer_core.estimated_identities import BY, IDENTITIES, read_identities, write_identities
+from fer_core.faces.warp import encode
+from fer_core.records import SAMPLE_SCHEMA
+from fer_core.shards import write_picture_shard
+
+
+def face(person, take):
+    """A smooth picture of a person's own, under light and noise of a take's own."""
+    own = np.random.default_rng(person).uniform(0, 255, (24, 24)).astype(np.float32)
+    noise = np.random.default_rng(1000 * person + take).normal(0, 1, (96, 96))
+    light = 0.7 + 0.1 * take
+    return np.clip(light * cv2.resize(own, (96, 96), interpolation=cv2.INTER_CUBIC) + noise, 0, 255).astype(np.uint8)
+
+
+def faces_of(tmp_path, rows):
+    faces = Directory(tmp_path, "faces", kind="faces", config={}, inputs={}, code="test")
+    faces.start()
+    write_picture_shard(faces.path, "part-00000.parquet", pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA))
+    return faces
+
+
+def rows_of(num_people, known=()):
+    return [
+        {
+            "sample_id": f"{person}-{take}",
+            "subject_id": f"P{person}" if person in known else None,
+            "rotation": rotation,
+            "image": encode(face(person, take)),
+        }
+        for person in range(num_people)
+        for take in range(4)
+        for rotation in (0.0, 5.0)
+    ]
+
+
+def test_faces_without_a_subject_are_clustered_and_marked(tmp_path):
+    faces = faces_of(tmp_path, rows_of(12, known=(0, 1)))
+    found = write_identities(faces.path)
+    faces.finish(["part-00000.parquet", "index-00000.parquet", IDENTITIES], {})
+    table = pq.read_table(faces.path / IDENTITIES).to_pylist()
+    assert [row["sample_id"] for row in table] == [f"{person}-{take}" for person in range(2, 12) for take in range(4)]
+    assert {row["subject_by"] for row in table} == {BY}
+    estimated = read_identities(faces.path)
+    assert len(set(estimated.values())) == found
+    for one in estimated:
+        for other in estimated:
+            same_person = one.split("-")[0] == other.split("-")[0]
+            assert (estimated[one] == estimated[other]) == same_person
+
+
+def test_where_all_subjects_are_known_none_is_estimated(tmp_path):
+    faces = faces_of(tmp_path, rows_of(3, known=(0, 1, 2)))
+    assert write_identities(faces.path) == 0
+    faces.finish(["part-00000.parquet", "index-00000.parquet", IDENTITIES], {})
+    assert read_identities(faces.path) == {}
+
+
+def test_a_directory_without_estimates_has_none(tmp_path):
+    assert read_identities(tmp_path) == {}
