@@ -15,7 +15,7 @@ import numpy as np
 
 from fer_core.errors import InputError
 from fer_core.evaluation.clustering import contingency
-from fer_core.identities import cluster_identities, describe_face, whitened
+from fer_core.identities import cluster_identities, describe_face, fit_whitening
 from fer_core.ingest import decode
 
 MIN_PICTURES = 5
@@ -71,7 +71,7 @@ def report(name: str, faces: list[np.ndarray], identities: list[str]) -> None:
     started = time.perf_counter()
     descriptor_ND = np.stack([describe_face(face) for face in faces])
     described = time.perf_counter()
-    cluster_N = cluster_identities(whitened(descriptor_ND))
+    cluster_N = cluster_identities(fit_whitening(descriptor_ND).of(descriptor_ND))
     clustered = time.perf_counter()
     rate = len(faces) / (described - started)
     print(f"{name}: {len(faces)} faces of {len(set(identities))} people, {cluster_N.max() + 1} clusters, ", end="")

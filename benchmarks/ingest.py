@@ -150,8 +150,9 @@ def main() -> None:
 
 def tell(found: dict[str, Any]) -> None:
     print(
-        f"{found['pictures']} pictures: ingest {found['ingest_a_second']:.0f}/s, prepare {found['prepare_a_second']:.0f}/s, "
-        f"peak {found['peak_mb']:.0f} MB, set aside {found['set_aside'] or 'none'}"
+        f"{found['pictures']} pictures: ingest {found['ingest_a_second']:.0f}/s, "
+        f"prepare {found['prepare_a_second']:.0f}/s, peak {found['peak_mb']:.0f} MB, "
+        f"set aside {found['set_aside'] or 'none'}"
     )
 
 

@@ -6,12 +6,9 @@ and goes on at its first missing shard; two writers of one directory write the s
 """
 
 import base64
-import filecmp
 import hashlib
 import json
-import os
-import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,76 +19,13 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from fer_core.errors import InputError
+from fer_core.files import digest_of, file_sha256, write_json
 from fer_core.locks import alone, lock_of
 
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 STARTED = "started.json"
 """What an unfinished directory is being made from; gone when the manifest stands."""
-
-
-def digest_of(value: Any) -> str:
-    """16 hex digits of the sha256 of `value` as canonical JSON."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Call `write(temporary)` and rename the result to `path`; nothing is left behind when it fails.
-
-    A file that holds those bytes already is left as it is, with its time.
-    """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        write(temporary)
-        if path.exists() and filecmp.cmp(temporary, path, shallow=False):
-            return
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a small file atomically."""
-    write_atomically(path, lambda temporary: _put(temporary, data))
-
-
-def _put(path: Path, data: bytes) -> None:
-    path.write_bytes(data)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file atomically, keys sorted."""
-    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
-
-
-def write_table(path: Path, table: pa.Table) -> None:
-    """Write a Parquet file atomically. The same table gives the same bytes.
-
-    Pictures are compressed already, so their column is stored plain, in one page: shards.py reads it by position. Each
-    page has a checksum, so that columns can be read checked without reading the pictures.
-    """
-    strings = [field.name for field in table.schema if pa.types.is_string(field.type)]
-    layout = {"compression": "none", "use_dictionary": strings, "write_statistics": strings}
-    write_atomically(
-        path,
-        lambda temporary: pq.write_table(
-            table,
-            temporary,
-            data_page_size=2**30,
-            write_page_checksum=True,
-            row_group_size=max(len(table), 1),
-            **layout,
-        ),
-    )
 
 
 @dataclass(frozen=True)
@@ -180,7 +114,8 @@ class Directory:
         write_json(
             self.path / MANIFEST, {"schema_version": SCHEMA_VERSION, "content": manifest.content, **vars(manifest)}
         )
-        (self.path / STARTED).unlink(missing_ok=True)
+        for left in (self.path / STARTED, *self.path.glob(".*.tmp")):  # of workers that were killed meanwhile
+            left.unlink(missing_ok=True)
         return manifest
 
     def manifest(self) -> Manifest:

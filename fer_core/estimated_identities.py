@@ -1,19 +1,23 @@
 """Whose face each is, where the data set does not say: a side file of a faces directory, marked as estimated."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fer_core.directories import read_tables, write_table
-from fer_core.identities import cluster_identities, describe_face, whitened
+from fer_core.directories import read_tables
+from fer_core.files import write_table
+from fer_core.identities import cluster_identities, describe_face, fit_whitening
 from fer_core.shards import decode_colour
 
 IDENTITIES = "identities.parquet"
 BY = "clustering"
 """What `subject_by` says of an estimated identity."""
+MOST_FITTED = 10_000
+"""Faces that the whitening is fitted on: a descriptor takes 15 kB, what is kept of it afterwards 512 bytes."""
 
 
 def write_identities(folder: Path) -> int:
@@ -21,16 +25,8 @@ def write_identities(folder: Path) -> int:
 
     Writes sample_id, subject_id (`cluster-N`) and subject_by to `folder`/identities.parquet.
     """
-    names: list[str] = []
-    described: list[np.ndarray] = []
-    for file in sorted(folder.glob("part-*.parquet")):
-        table = pq.read_table(file, columns=["sample_id", "subject_id", "rotation", "image"])
-        for row in table.to_pylist():
-            if row["subject_id"] is None and row["rotation"] == 0:
-                names.append(row["sample_id"])
-                described.append(describe_face(cv2.cvtColor(decode_colour(row["image"]), cv2.COLOR_RGB2GRAY)))
-    cluster_N = np.arange(len(names)) if len(names) < 2 else cluster_identities(whitened(np.stack(described)))
-    subjects = [f"cluster-{cluster}" for cluster in cluster_N.tolist()]
+    names = [name for names in _unknown(folder, ["sample_id"]) for name in names["sample_id"].to_pylist()]
+    subjects = [f"cluster-{cluster}" for cluster in _clusters(folder, len(names)).tolist()]
     table = pa.table(
         {
             "sample_id": pa.array(names, pa.string()),
@@ -40,6 +36,32 @@ def write_identities(folder: Path) -> int:
     )
     write_table(folder / IDENTITIES, table)
     return len(set(subjects))
+
+
+def _clusters(folder: Path, num_faces: int) -> np.ndarray:
+    """The cluster of each face whose subject is unknown, int64 (N,)."""
+    if num_faces < 2:
+        return np.arange(num_faces)
+    step = -(-num_faces // MOST_FITTED)
+    whitening = fit_whitening(np.concatenate([*_described(folder, step)]))
+    return cluster_identities(np.concatenate([whitening.of(part) for part in _described(folder, 1)]))
+
+
+def _described(folder: Path, step: int) -> Iterator[np.ndarray]:
+    """The descriptors of every `step`-th face, a shard's at a time."""
+    at = 0
+    for table in _unknown(folder, ["image"]):
+        chosen = range(-at % step, len(table), step)
+        at += len(table)
+        if len(chosen):
+            yield np.stack([describe_face(decode_colour(table["image"][row].as_py())) for row in chosen])
+
+
+def _unknown(folder: Path, columns: list[str]) -> Iterator[pa.Table]:
+    """The upright rows without a subject, a shard's at a time."""
+    for file in sorted(folder.glob("part-*.parquet")):
+        table = pq.read_table(file, columns=[*columns, "subject_id", "rotation"])
+        yield table.filter(pc.field("subject_id").is_null() & (pc.field("rotation") == 0))
 
 
 def read_identities(faces: Path) -> dict[str, str]:

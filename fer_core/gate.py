@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from fer_core.directories import digest_of
 from fer_core.evaluation.bootstrap import Interval, paired_difference
+from fer_core.files import digest_of
 
 Verdict = Literal["first", "improved", "same", "within noise", "regressed"]
 RESAMPLES = 2000

@@ -3,6 +3,8 @@
 Legend: N faces, D descriptor size, K neighbours, E links, B links of a block.
 """
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 from sklearn.decomposition import PCA
@@ -34,7 +36,7 @@ def describe_face(crop: np.ndarray) -> np.ndarray:
     The crop, uint8 grey (S, S) or RGB (S, S, 3), is scaled to 112x112; each pixel is coded by which of its eight
     neighbours at distance 2 are at least as bright; the 59 patterns are counted in 8x8 cells (Ahonen et al. 2006) and
     the root of their shares is taken, so that a scalar product compares histograms by Bhattacharyya's coefficient.
-    Any monotone change of brightness leaves it as it is. Pass a table of them through `whitened` before clustering.
+    Any monotone change of brightness leaves it as it is. Whiten them before clustering.
     Raises ValueError for another type or shape.
     """
     if crop.dtype != np.uint8 or crop.shape not in ((len(crop),) * 2, (len(crop), len(crop), 3)) or not crop.size:
@@ -52,19 +54,36 @@ def describe_face(crop: np.ndarray) -> np.ndarray:
     return (np.sqrt(share) / NUM_CELLS).ravel().astype(np.float32)
 
 
-def whitened(descriptor_ND: np.ndarray, num_dimensions: int = 128, seed: int = 0) -> np.ndarray:
-    """The principal components of a table, each of variance 1, float32 (N, d): what all faces share counts less.
+class Whitening(NamedTuple):
+    """Principal components, each scaled to variance 1: what all faces share counts less.
 
-    d is `num_dimensions`, or less where the table has fewer directions. The components are fitted on the table itself
-    with a randomised solver drawn from `seed`. Raises ValueError for fewer than two different rows.
+    Attributes:
+        mean_D: of the descriptors that it was fitted on.
+        component_Dd: from a descriptor to its d components.
     """
-    most = min(num_dimensions, len(descriptor_ND) - 1, descriptor_ND.shape[1])
-    if most < 1 or not np.ptp(descriptor_ND, axis=0).any():
+
+    mean_D: np.ndarray
+    component_Dd: np.ndarray
+
+    def of(self, descriptor_ND: np.ndarray) -> np.ndarray:
+        """The components of descriptors, float32 (N, d)."""
+        return ((descriptor_ND - self.mean_D) @ self.component_Dd).astype(np.float32)
+
+
+def fit_whitening(descriptor_ND: np.ndarray, num_dimensions: int = 128, seed: int = 0) -> Whitening:
+    """Fit a whitening to a sample of descriptors.
+
+    d is `num_dimensions`, or a quarter of the descriptors' number where they are few (with as many components as
+    descriptors all would lie equally far apart), or less where they have fewer directions. The solver is randomised,
+    drawn from `seed`. Raises ValueError for fewer than two different rows.
+    """
+    if len(descriptor_ND) < 2 or not np.ptp(descriptor_ND, axis=0).any():
         raise ValueError(f"{len(descriptor_ND)} descriptors, fewer than two of them different: nothing to whiten.")
-    component_ND = PCA(most, svd_solver="randomized", random_state=seed).fit_transform(descriptor_ND)
-    deviation_D = component_ND.std(axis=0)
-    kept_D = deviation_D > 1e-5 * deviation_D.max()
-    return (component_ND[:, kept_D] / deviation_D[kept_D]).astype(np.float32)
+    most = max(1, min(num_dimensions, len(descriptor_ND) // 4, descriptor_ND.shape[1]))
+    fitted = PCA(most, svd_solver="randomized", random_state=seed).fit(descriptor_ND)
+    deviation_d = np.sqrt(fitted.explained_variance_)
+    kept_d = deviation_d > 1e-5 * deviation_d.max()
+    return Whitening(fitted.mean_, (fitted.components_[kept_d] / deviation_d[kept_d, None]).T)
 
 
 def cluster_identities(

@@ -19,8 +19,8 @@ from PIL import Image
 from fer_core.datasets import REGISTRY
 from fer_core.datasets.base import Record, Rejected
 from fer_core.datasets.folders import files_below, key_of
-from fer_core.directories import write_table
 from fer_core.errors import InputError
+from fer_core.files import write_table
 from fer_core.records import SAMPLE_SCHEMA, SET_ASIDE_SCHEMA, sample_id
 
 MAX_PIXELS = 50_000_000

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from fer_core.directories import read_tables, write_table
+from fer_core.directories import read_tables
 from fer_core.embedding import embed_rows
+from fer_core.files import write_table
 from fer_core.patches import Patches
 from fer_core.reading import FaceTable
 from fer_core.runs import load_network, read_description

@@ -36,8 +36,8 @@ _MIRRORED_BITS = np.bitwise_or.reduce(_BIT_K[[column % 2 == 1 for _, column in _
 class SplitOverlap:
     """The groups of near-duplicates that reach into both of two splits.
 
-    `num_first` and `num_second` count the pictures of either split in them; `examples` are the paths of the first picture
-    of either split in a group.
+    `num_first` and `num_second` count the pictures of either split in them; `examples` are the paths of the first
+    picture of either split in a group.
     """
 
     first: str

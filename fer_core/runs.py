@@ -10,7 +10,7 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 
 from fer_core import methods
-from fer_core.directories import write_atomically, write_json
+from fer_core.files import write_atomically, write_json
 from fer_core.methods.base import Method, Network
 from fer_core.training import Trained, TrainingPlan, build_network
 

@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from isal.isal_zlib import crc32  # zlib's takes as long as reading does
 
-from fer_core.directories import damaged, read_manifest, read_tables, write_table
+from fer_core.directories import damaged, read_manifest, read_tables
+from fer_core.files import write_table
 
 INDEX_SCHEMA = pa.schema([("offset", pa.int64()), ("length", pa.int32()), ("crc32", pa.uint32())])
 PAGE_HEADER_AT_MOST = 2**15

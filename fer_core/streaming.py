@@ -2,8 +2,8 @@
 
 A request to an object store takes as long for one picture as for a hundred. So the shards are copied with their rows
 sorted by class (within a class in the order of a hash, so that neighbours are a random sample), and a block of
-neighbouring pictures is fetched at once. The sampler, told which block each row is in, draws a few blocks of each class at a
-time: its batches are as balanced as ever, and each block is fetched about once an epoch.
+neighbouring pictures is fetched at once. The sampler, told which block each row is in, draws a few blocks of each class
+at a time: its batches are as balanced as ever, and each block is fetched about once an epoch.
 """
 
 import hashlib

@@ -22,8 +22,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fer_core import methods
 from fer_core.backbones.weights import build_backbone
-from fer_core.directories import read_tables, write_atomically
+from fer_core.directories import read_tables
 from fer_core.errors import InputError
+from fer_core.files import write_atomically
 from fer_core.folds import Part
 from fer_core.gather import gather
 from fer_core.methods.base import Method, Network, Outputs, Recipe

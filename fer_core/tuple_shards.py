@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fer_core.directories import read_columns, write_table
+from fer_core.directories import read_columns
 from fer_core.errors import InputError
 from fer_core.estimated_identities import read_identities
+from fer_core.files import write_table
 from fer_core.folds import Part, groups_of, roles
 from fer_core.tuples import build_five_tuples, label_triplets, used_fraction
 

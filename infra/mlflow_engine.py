@@ -19,8 +19,8 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import Array
 
-from fer_core.directories import write_atomically
 from fer_core.errors import InputError
+from fer_core.files import write_atomically
 from fer_core.locks import alone
 from fer_core.predictor import Predictor
 

@@ -17,8 +17,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from fer_core.directories import alone
 from fer_core.errors import InputError
+from fer_core.locks import alone
 
 UVICORN = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
 UVICORN += ["--host", "127.0.0.1", "--log-level", "error", "--lifespan", "on"]

@@ -17,8 +17,8 @@ import torch
 from ray import train as ray_train
 from ray.train.torch import TorchTrainer
 
-from fer_core.directories import write_bytes
 from fer_core.errors import InputError
+from fer_core.files import write_bytes
 from fer_core.runs import PROGRESS, save_run
 from fer_core.training import FolderStore, TrainingPlan, World, train
 

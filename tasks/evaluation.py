@@ -14,7 +14,8 @@ from fer_core import assess as assessing
 from fer_core import report_page
 from fer_core.code_digest import code_digest
 from fer_core.config import EvaluateOptions
-from fer_core.directories import Directory, write_bytes, write_json, write_table
+from fer_core.directories import Directory
+from fer_core.files import write_bytes, write_json, write_table
 from fer_core.folds import Part
 from fer_core.predictor import Predictor
 from fer_core.reading import read_faces

@@ -16,8 +16,9 @@ from prefect.cache_policies import NO_CACHE
 
 from fer_core import gate, runs
 from fer_core.config import RetrainOptions
-from fer_core.directories import digest_of, folder_at, read_columns, read_manifest
+from fer_core.directories import folder_at, read_columns, read_manifest
 from fer_core.errors import InputError
+from fer_core.files import digest_of
 from fer_core.predictor import Predictor
 from fer_core.reading import open_pictures, without_margin
 from infra.mlflow_engine import CHALLENGER, CHAMPION, PREVIOUS, PROJECT, Candidate, Registry
@@ -25,7 +26,6 @@ from infra.progress import logger
 from infra.settings import Settings
 from tasks.evaluation import FIGURES, METRICS, PREDICTIONS, REPORT
 from tasks.made import Level, Made
-
 
 AT_ONCE = 256
 """Crops that a rival's model is given together."""

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from fer_core.datasets.base import Rejected
 from fer_core.detection import FaceDetector, choose_face
-from fer_core.directories import read_shard, write_table
+from fer_core.directories import read_shard
 from fer_core.faces.placement import Placement, by_box, by_frame, by_landmarks, transform_of
 from fer_core.faces.warp import encode, scale_of, warp
+from fer_core.files import write_table
 from fer_core.ingest import decode, set_aside_table
 from fer_core.pose import estimated_view, view_of
 from fer_core.records import SAMPLE_SCHEMA

@@ -15,19 +15,14 @@ from fer_core.directories import (
     Directory,
     damaged,
     damaged_files,
-    digest_of,
-    file_sha256,
     read_columns,
     read_manifest,
     read_shard,
     read_tables,
     shards_of,
-    write_atomically,
-    write_bytes,
-    write_json,
-    write_table,
 )
 from fer_core.errors import InputError
+from fer_core.files import digest_of, file_sha256, write_atomically, write_bytes, write_json, write_table
 from fer_core.records import SAMPLE_SCHEMA, SET_ASIDE_SCHEMA
 
 ROOT = Path(__file__).parents[2]

@@ -2,7 +2,9 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from fer_core import estimated_identities
 from fer_core.directories import Directory
 from fer_core.estimated_identities import BY, IDENTITIES, read_identities, write_identities
 from fer_core.faces.warp import encode
@@ -48,10 +50,23 @@ def test_faces_without_a_subject_are_clustered_and_marked(tmp_path):
     assert {row["subject_by"] for row in table} == {BY}
     estimated = read_identities(faces.path)
     assert len(set(estimated.values())) == found
-    for one in estimated:
-        for other in estimated:
-            same_person = one.split("-")[0] == other.split("-")[0]
-            assert (estimated[one] == estimated[other]) == same_person
+    people = {}
+    for name, cluster in estimated.items():
+        people.setdefault(name.split("-")[0], set()).add(cluster)
+    assert len(set.union(*people.values())) == sum(len(clusters) for clusters in people.values())  # no two share one
+    assert sum(len(clusters) == 1 for clusters in people.values()) >= 8
+
+
+@pytest.mark.parametrize(("most", "fitted"), [(24, 24), (20, 16), (48, 48), (1_000, 48)])
+def test_a_sample_of_many_faces_decides_what_counts(tmp_path, monkeypatch, most, fitted):
+    faces = faces_of(tmp_path, rows_of(12))
+    seen = []
+    fit = estimated_identities.fit_whitening
+    monkeypatch.setattr(estimated_identities, "MOST_FITTED", most)
+    monkeypatch.setattr(estimated_identities, "fit_whitening", lambda sample: seen.append(len(sample)) or fit(sample))
+    write_identities(faces.path)
+    assert seen == [fitted]
+    assert len(pq.read_table(faces.path / IDENTITIES)) == 48
 
 
 def test_where_all_subjects_are_known_none_is_estimated(tmp_path):

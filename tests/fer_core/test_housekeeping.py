@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from fer_core.directories import MANIFEST, STARTED, Directory, damaged_files, write_bytes, write_table
+from fer_core.directories import MANIFEST, STARTED, Directory, damaged_files
 from fer_core.errors import InputError
+from fer_core.files import write_bytes, write_table
 from fer_core.housekeeping import Entry, removable, remove, survey
 from fer_core.locks import alone, alone_at_once, is_held, lock_of
 

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_core.identities import NUM_PATTERNS, cluster_identities, describe_face, whitened
+from fer_core.identities import NUM_PATTERNS, cluster_identities, describe_face, fit_whitening
 
 
 def people(num_people, num_faces, spread, seed, num_dimensions=64):
@@ -86,16 +86,16 @@ def test_a_crop_of_another_kind_is_an_error(crop):
 def test_whitened_components_have_variance_one_and_no_covariance():
     rng = np.random.default_rng(3)
     table = rng.normal(size=(200, 12)) @ rng.normal(size=(12, 40)) * np.linspace(1, 100, 40)
-    white = whitened(table, 8)
+    white = fit_whitening(table, 8).of(table)
     assert white.shape == (200, 8)
     assert white.dtype == np.float32
-    np.testing.assert_allclose(white.T @ white / 200, np.eye(8), atol=1e-3)
-    np.testing.assert_array_equal(white, whitened(table, 8))
-    assert whitened(table).shape == (200, 12)
-    assert whitened(table[:5]).shape == (5, 4)
+    np.testing.assert_allclose(white.T @ white / 199, np.eye(8), atol=1e-3)
+    np.testing.assert_array_equal(white, fit_whitening(table, 8).of(table))
+    assert fit_whitening(table).of(table[:7]).shape == (7, 12)
+    assert fit_whitening(table[:12]).of(table).shape == (200, 3)  # a quarter of twelve
     for same in (np.ones((4, 3)), np.ones((1, 3))):
         with pytest.raises(ValueError, match="nothing to whiten"):
-            whitened(same)
+            fit_whitening(same)
 
 
 @pytest.mark.parametrize(("spread", "limits"), [(1.0, (0.4, 0.2, 0.15)), (1.3, (0.3, 0.25, 0.3)), (1.6, (0.2, 0, 0.2))])

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from whole_commands import PROJECT, folders, manifests, run
 
-from fer_core.directories import Directory, write_bytes
+from fer_core.directories import Directory
+from fer_core.files import write_bytes
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

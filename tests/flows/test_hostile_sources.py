@@ -16,7 +16,7 @@ import tiny
 from PIL import Image
 from whole_commands import PROJECT, manifests, run, start, wait_for
 
-from fer_core import directories
+from fer_core import files
 from fer_core.config import PrepareOptions
 from fer_core.directories import damaged_files
 from fer_core.ingest import FORMATS, picture_problem
@@ -166,7 +166,7 @@ class FullDisk:
 
     def __init__(self, most: int) -> None:
         self.most, self.count = most, 0
-        self._write = directories.write_atomically
+        self._write = files.write_atomically
 
     def write_atomically(self, path: Path, write: Any) -> None:
         self.count += 1
@@ -191,13 +191,13 @@ def test_a_disk_that_fills_up_at_any_write_leaves_nothing_torn(
 
     counter = FullDisk(10**9)
     with monkeypatch.context() as patch:
-        patch.setattr(directories, "write_atomically", counter.write_atomically)
+        patch.setattr(files, "write_atomically", counter.write_atomically)
         both(tmp_path / "clean")
     whole = contents(tmp_path / "clean")
     for most in range(0, counter.count, 3):
         home = tmp_path / f"full {most}"
         with monkeypatch.context() as patch:
-            patch.setattr(directories, "write_atomically", FullDisk(most).write_atomically)
+            patch.setattr(files, "write_atomically", FullDisk(most).write_atomically)
             with pytest.raises(OSError, match="No space left on device"):
                 both(home)
         for name, content in contents(home).items():

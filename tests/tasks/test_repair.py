@@ -231,6 +231,21 @@ def test_a_repair_that_is_killed_goes_on(options: PrepareOptions, monkeypatch: p
     assert contents(made.path) == whole
 
 
+def test_what_a_killed_worker_has_half_written_does_not_stay(
+    options: PrepareOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its partition is given to another worker of the same run."""
+    write = data.ingesting.write_catalog_shard
+
+    def leave_a_half_behind(folder: Path, *rest: Any) -> int:
+        (folder / ".part-00000.parquet.0123.tmp").write_bytes(b"half")
+        return write(folder, *rest)
+
+    monkeypatch.setattr(data.ingesting, "write_catalog_shard", leave_a_half_behind)
+    made = ingest(options)
+    assert {file.name for file in made.path.iterdir()} == {MANIFEST, *read_manifest(made.path).shards}
+
+
 def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
