@@ -22,9 +22,10 @@ import albumentations as A
 import cv2
 import numpy as np
 
-from fer_core.faces.crop import ROTATIONS, Face, moved_landmarks
+from fer_core.faces.crop import moved_landmarks
+from fer_core.faces.finding import ROTATIONS, Face
 from fer_core.faces.placement import by_landmarks, transform_of
-from fer_core.faces.warp import warp
+from fer_core.faces.warp import crops_of
 
 HEIGHT, WIDTH, SIDE = 762, 562, 236
 NUM_PICTURES, NUM_ROUNDS = 40, 9
@@ -49,7 +50,7 @@ def ours(image: np.ndarray, landmarks_P3: np.ndarray) -> list[Any]:
     """Five crops."""
     placed = by_landmarks(landmarks_P3, None, "landmarks")
     assert placed is not None
-    return [warp(image, transform_of(placed.placement, SIDE, angle), SIDE) for angle in ROTATIONS]
+    return crops_of(image, placed.placement, SIDE, ROTATIONS)
 
 
 def ours_with_landmarks(image: np.ndarray, landmarks_P3: np.ndarray) -> list[Any]:
@@ -57,11 +58,9 @@ def ours_with_landmarks(image: np.ndarray, landmarks_P3: np.ndarray) -> list[Any
     placed = by_landmarks(landmarks_P3, None, "landmarks")
     assert placed is not None
     face = Face(placed.placement, landmarks_P3, placed.yaw)
-    made = []
-    for angle in ROTATIONS:
-        transform = transform_of(face.placement, SIDE, angle)
-        made.append((warp(image, transform, SIDE), moved_landmarks(face, transform)))
-    return made
+    crops = crops_of(image, face.placement, SIDE, ROTATIONS)
+    moved = [moved_landmarks(face, transform_of(face.placement, SIDE, angle)) for angle in ROTATIONS]
+    return [crops, moved]
 
 
 def bare(matrices: dict[int, list[np.ndarray]]) -> Callable[[np.ndarray, np.ndarray], list[Any]]:

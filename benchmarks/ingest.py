@@ -27,7 +27,7 @@ import torch
 
 from fer_core import ingest as ingesting
 from fer_core.config import PrepareOptions
-from fer_core.faces import crop
+from fer_core.faces import crop, finding, warp
 from fer_core.shards import write_picture_shard
 
 PARTITIONS, ROWS = 4, 256
@@ -64,12 +64,13 @@ def shares(dataset: str, source: Path) -> dict[str, float]:
     spent: dict[str, float] = defaultdict(float)
     rows = [row for row in options.adapter.stream(source, options.own) if isinstance(row, dict)]
     chosen = np.random.default_rng(0).permutation(len(rows))[: PARTITIONS * ROWS]
-    clocked(ingesting, "picture_problem", "read, check", spent)
+    clocked(ingesting, "picture_problem", "check header", spent)
     clocked(ingesting, "decode", "decode", spent)
     clocked(crop, "decode", "decode", spent)
-    clocked(crop, "warp", "warp", spent)
+    clocked(warp, "averaged", "warp", spent)
+    clocked(warp, "warp", "warp", spent)
     clocked(crop, "encode", "encode", spent)
-    crop._detector()  # loads the weights
+    finding._detector()  # loads the weights
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         for number in range(PARTITIONS):
@@ -85,7 +86,7 @@ def shares(dataset: str, source: Path) -> dict[str, float]:
 
 def with_detection_clocked(catalog: Any, options: PrepareOptions, spent: dict[str, float]) -> Any:
     """Crop a partition; what `detect` takes counts as detection."""
-    detector = crop._detector()
+    detector = finding._detector()
     detect = type(detector).detect
 
     def clocked_detect(images: Any) -> Any:

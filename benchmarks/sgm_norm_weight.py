@@ -48,6 +48,7 @@ def trained_accuracy(faces_directory: Path, weight: float, epochs: int) -> float
         backbone="resnet18",
         patch=PATCH,
         face_size=FACE,
+        frame_is_face=False,
         bfloat16=trains_in_bfloat16("auto"),
         seed=1,
         checkpoint_steps=10**9,

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, create_model, model_validator
 from fer_core import backbones, datasets, methods
 from fer_core.datasets.base import Form
 from fer_core.datasets.folders import require_folder
-from fer_core.faces.crop import ROTATIONS, Cropping
+from fer_core.faces.finding import ROTATIONS, Cropping
 from fer_core.folds import Part
 from fer_core.methods import Method, Recipe
 from fer_core.options import Frozen

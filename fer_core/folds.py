@@ -58,6 +58,8 @@ def roles(
 ) -> list[Literal["train", "valid", "test"]]:
     """The role of each row in a run: its official split, else by `part`.
 
+    Where the official split has no public test part (AffectNet, SFEW), the validation part is what is tested on.
+
     Raises:
         InputError: folds of a data set with an official split, or a part that leaves nothing to train or test on.
     """
@@ -70,10 +72,17 @@ def roles(
         tested = None
     else:
         tested = hold_out(groups)
-    made = list(splits) if tested is None else ["test" if test else "train" for test in tested]
+    made: list[str | None] = list(splits)
+    if tested is not None:
+        made = ["test" if test else "train" for test in tested]
+    elif "test" not in splits:
+        made = ["test" if split == "valid" else split for split in splits]
     for role in ("train", "test"):
         if role not in made:
-            raise InputError(f"no row is left to {role} on: {len(set(groups))} subjects are too few to be divided")
+            why = (
+                "the official split has none" if official else f"{len(set(groups))} subjects are too few to be divided"
+            )
+            raise InputError(f"no row is left to {role} on: {why}")
     return made  # type: ignore[return-value]
 
 

@@ -212,7 +212,8 @@ def remove(entry: Entry) -> bool:
     plain = entry.path.with_name(removed[1]) if removed else entry.path
     hidden = entry.path.with_name(f".{plain.name}.removed")
     with alone_at_once(lock_of(plain)) as is_alone:
-        if not is_alone:
+        is_younger = entry.path.exists() and _look(entry.path, entry.folder, time.time()).age_days < entry.age_days
+        if not is_alone or is_younger:  # a run that has used it again since the home was surveyed
             return False
         if plain == entry.path and plain.exists():
             _delete(hidden)

@@ -4,7 +4,6 @@ import hashlib
 import heapq
 import io
 import os
-import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from fer_core.datasets import REGISTRY
 from fer_core.datasets.base import Record, Rejected
@@ -27,6 +26,7 @@ MAX_PIXELS = 50_000_000
 """A picture beyond this is set aside before it is decoded: it would take gigabytes, and no face set has one."""
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 TOO_LARGE = "picture is too large"
+NOT_A_PICTURE = f"not a {', '.join(FORMATS)} picture"
 SCAN = "scan"
 """The folder of a catalog under way that holds what is to be read."""
 SCAN_SCHEMA = pa.schema([field for field in SAMPLE_SCHEMA if field.name != "image"])
@@ -66,36 +66,58 @@ def limited(stream: Callable[[], Iterator[Record]], most: int | None) -> Iterato
     return (row for row in stream() if isinstance(row, Rejected) or row["source_path"] in paths)
 
 
-def write_scan(folder: Path, records: Iterable[Record], rows_a_partition: int) -> tuple[int, int]:
+def write_scan(
+    folder: Path,
+    records: Iterable[Record],
+    most_rows: int,
+    most_bytes: int | None = None,
+    source: Path | None = None,
+) -> tuple[int, int]:
     """Write what a source holds in partitions that can be read apart: (partitions, rows).
 
     Rows go to `folder`/scan/NNNNN.parquet, rejects to `folder`/aside-scan-NNNNN.parquet; one partition is in memory.
+
+    Args:
+        most_rows: of a partition.
+        most_bytes: it ends too where the files of its rows below `source` have so many.
     """
-    rows = _Partitions(folder / SCAN, "", SCAN_SCHEMA, rows_a_partition)
-    rejects = _Partitions(folder, "aside-scan-", SET_ASIDE_SCHEMA, 20 * rows_a_partition)
+    rows = _Partitions(folder / SCAN, "", SCAN_SCHEMA, most_rows, most_bytes)
+    rejects = _Partitions(folder, "aside-scan-", SET_ASIDE_SCHEMA, 20 * most_rows)
     for record in records:
         if isinstance(record, Rejected):
             rejects.add(_in_unicode(record))
         else:
-            rows.add(record)
+            rows.add(record, _size_of(source, record["source_path"]))
     rejects.close(even_if_empty=True)
     rows.close()
     return rows.number, rows.count
 
 
+def _size_of(source: Path | None, source_path: str) -> int:
+    """The bytes of a row's file; 0 where a row is no file of its own."""
+    try:
+        return 0 if source is None else os.stat(source / source_path).st_size
+    except OSError:
+        return 0
+
+
 class _Partitions:
     """Gathers rows and writes a file whenever there are enough."""
 
-    def __init__(self, folder: Path, prefix: str, schema: pa.Schema, size: int) -> None:
+    def __init__(
+        self, folder: Path, prefix: str, schema: pa.Schema, most_rows: int, most_bytes: int | None = None
+    ) -> None:
         folder.mkdir(exist_ok=True)
-        self.folder, self.prefix, self.schema, self.size = folder, prefix, schema, size
-        self.number = self.count = 0
+        self.folder, self.prefix, self.schema = folder, prefix, schema
+        self.most_rows, self.most_bytes = most_rows, most_bytes
+        self.number = self.count = self._bytes = 0
         self._rows: list[dict[str, Any]] = []
 
-    def add(self, row: dict[str, Any]) -> None:
+    def add(self, row: dict[str, Any], num_bytes: int = 0) -> None:
         self._rows.append(row)
+        self._bytes += num_bytes
         self.count += 1
-        if len(self._rows) == self.size:
+        if len(self._rows) == self.most_rows or (self.most_bytes is not None and self._bytes >= self.most_bytes):
             self.close()
 
     def close(self, even_if_empty: bool = False) -> None:
@@ -103,7 +125,7 @@ class _Partitions:
             table = pa.Table.from_pylist(self._rows, schema=self.schema)
             write_table(self.folder / f"{self.prefix}{self.number:05d}.parquet", table)
             self.number += 1
-            self._rows = []
+            self._rows, self._bytes = [], 0
 
 
 def check_summary(dataset: str, summary: dict[str, Any]) -> None:
@@ -162,9 +184,14 @@ def summary_of(folder: Path) -> dict[str, Any]:
 
 def catalog_partition(dataset: str, source: Path | None, rows: list[dict[str, Any]]) -> tuple[pa.Table, pa.Table]:
     """Read every picture of a partition: (rows with the picture in them, records set aside)."""
-    made = [read_record(dataset, source, row) for row in rows]
-    taken = [record.row for record in made if isinstance(record, Read)]
-    aside = [record for record in made if isinstance(record, Rejected)]
+    taken: list[dict[str, Any]] = []
+    aside: list[Rejected] = []
+    for row in rows:
+        record = read_record(dataset, source, row)
+        if isinstance(record, Rejected):
+            aside.append(record)
+        else:
+            taken.append(record.row)
     return pa.Table.from_pylist(taken, schema=SAMPLE_SCHEMA), set_aside_table(aside)
 
 
@@ -217,13 +244,13 @@ def picture_problem(data: bytes) -> tuple[str, str] | None:
     if not data:
         return "empty file", ""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            header = Image.open(io.BytesIO(data), formats=FORMATS)
+        header = Image.open(io.BytesIO(data), formats=FORMATS)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         return TOO_LARGE, str(error)
+    except UnidentifiedImageError:  # its text holds an address, and what is set aside is to be the same every time
+        return NOT_A_PICTURE, ""
     except (OSError, ValueError, SyntaxError) as error:
-        return f"not a {', '.join(FORMATS)} picture", str(error)
+        return NOT_A_PICTURE, str(error)
     if header.width * header.height > MAX_PIXELS:
         return TOO_LARGE, f"{header.width} x {header.height}, at most {MAX_PIXELS} pixels"
     return None

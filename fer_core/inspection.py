@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fer_core.datasets.base import Record, Rejected
-from fer_core.ingest import Read, read_record
+from fer_core.ingest import read_record
 from fer_core.near_duplicates import SIDE, find_near_duplicates, signature
 from fer_core.pose import view_of
 
@@ -48,10 +48,10 @@ def inspect(
             if len(told) < EXAMPLES:
                 told.append(f"{record.source_path}: {record.detail}".encode("utf-8", "backslashreplace").decode())
             continue
-        row = record.row
+        row, thumb = record
         cells[row.get("expression"), row.get("subject_id"), _pose_of(row)] += 1
         splits[row.get("split") or "none"] += 1
-        thumbs += signature(record.image).tobytes()
+        thumbs += thumb
         known.append({name: row.get(name) for name in ("source_path", "expression", "split", "source_sha256")})
         progress(len(known))
     subjects = {subject for _, subject, _ in cells} - {None}
@@ -73,11 +73,16 @@ def inspect(
     }
 
 
-def _read_all(dataset: str, source: Path | None, records: Iterable[Record]) -> Iterator[Read | Rejected]:
-    """Read the pictures on all cores, a few at a time, in order."""
+def _read_all(
+    dataset: str, source: Path | None, records: Iterable[Record]
+) -> Iterator[tuple[dict[str, Any], bytes] | Rejected]:
+    """Read the pictures on all cores, a few at a time, in order; what is kept of each is its row and its signature."""
 
-    def read(record: Record) -> Read | Rejected:
-        return record if isinstance(record, Rejected) else read_record(dataset, source, record)
+    def read(record: Record) -> tuple[dict[str, Any], bytes] | Rejected:
+        made = record if isinstance(record, Rejected) else read_record(dataset, source, record)
+        if isinstance(made, Rejected):
+            return made
+        return {**made.row, "image": None}, signature(made.image).tobytes()
 
     waiting = iter(records)
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -3,14 +3,16 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from fer_core.embedding import BATCH, embed
+from fer_core.embedding import embed
 from fer_core.errors import InputError
 from fer_core.evaluation.neighbours import count_votes, majority, nearest
-from fer_core.faces.placement import by_frame, by_landmarks, transform_of
-from fer_core.faces.warp import warp
+from fer_core.faces.finding import Cropping, Face, find_faces
+from fer_core.faces.placement import by_frame
+from fer_core.faces.warp import crops_of
 from fer_core.ingest import decode, picture_problem
 from fer_core.levels import Level, read_level
 from fer_core.patches import Patches
@@ -18,6 +20,10 @@ from fer_core.runs import load_network, read_description
 
 NEIGHBOURS = 11
 """Of the kNN decision (sgm, section 4.2.2); fixed beforehand, never chosen on the test part."""
+
+
+AT_ONCE = 32
+"""Pictures decoded at once."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +59,24 @@ class Predictor:
         self._patches = Patches(self.description.face_size, self.description.patch)
 
     def predict_pictures(self, pictures: list[bytes], landmarks: list[np.ndarray | None] | None = None) -> Predictions:
-        """Encoded pictures -> predictions; without landmarks (P, 2+) the whole picture is taken as the face.
+        """Encoded pictures -> predictions, the face found as it was in training.
+
+        Cropped by its landmarks (P, 2+) where they are given; else the whole picture is the face, if the model was
+        trained on face crops; else the largest face that is detected.
 
         Raises:
-            InputError: there is none, or one cannot be read; the message says which and why.
+            InputError: there is no picture, or one cannot be read or holds no face; the message says which and why.
         """
         if not pictures:
             raise InputError("no picture was given")
         made = []
-        for start in range(0, len(pictures), BATCH):
-            batch = range(start, min(start + BATCH, len(pictures)))
-            faces = [self._face(at, pictures[at], landmarks[at] if landmarks else None) for at in batch]
-            made.append(self.predict_faces(np.stack(faces)))
+        for start in range(0, len(pictures), AT_ONCE):
+            batch = range(start, min(start + AT_ONCE, len(pictures)))
+            images = [_decoded(at, pictures[at]) for at in batch]
+            rows = [self._row(at, landmarks[at] if landmarks else None) for at in batch]
+            faces = find_faces(rows, images, Cropping(self.description.face_size))
+            crops = [self._crop(at, *found) for at, found in zip(batch, zip(images, faces, strict=True), strict=True)]
+            made.append(self.predict_faces(np.stack(crops)))
         columns = ([getattr(part, field.name) for part in made] for field in dataclasses.fields(Predictions))
         return Predictions(*(np.concatenate(column) for column in columns))
 
@@ -76,8 +88,8 @@ class Predictor:
         size, side = self.description.face_size, faces_BHWC.shape[1]
         if side == size:
             return faces_BHWC
-        transform = transform_of(by_frame(side, side, "frame"), size, rotation=0.0)
-        return np.stack([warp(face, transform, size) for face in faces_BHWC])
+        frame = by_frame(side, side, "frame")
+        return np.stack([crops_of(face, frame, size)[0] for face in faces_BHWC])
 
     def predicted(self, embedding_BD: np.ndarray, logits_BL: np.ndarray | None) -> Predictions:
         """Decide from what the network gives for a batch."""
@@ -115,19 +127,28 @@ class Predictor:
             found[own] = level.group_G[of_class][log_joint_BK.argmax(axis=1)]
         return found
 
-    def _face(self, at: int, picture: bytes, landmarks: np.ndarray | None) -> np.ndarray:
-        problem = picture_problem(picture)
-        image = None if problem else decode(picture)
-        if image is None:
-            reason = ": ".join(problem) if problem else "damaged or truncated picture"
-            raise InputError(f"picture {at} cannot be read: {reason}")
-        size = self.description.face_size
-        placement = by_frame(image.shape[0], image.shape[1], "frame")
-        if landmarks is not None:
-            points = np.asarray(landmarks, dtype=float)
-            placed = by_landmarks(points, None, "landmarks") if len(points) and np.isfinite(points).all() else None
-            if placed is None:
-                raise InputError(f"picture {at} cannot be cropped: its landmarks are one point, none or not finite")
-            placement = placed.placement
-        face = warp(image, transform_of(placement, size, rotation=0.0), size)
-        return face if face.ndim == 3 else np.repeat(face[:, :, None], 3, axis=2)
+    def _row(self, at: int, landmarks: np.ndarray | None) -> dict[str, Any]:
+        """What is known of a picture, in a catalog row's fields."""
+        known = {"landmarks": None, "pose_yaw": None, "face_box": None, "is_face_crop": self.description.frame_is_face}
+        if landmarks is None:
+            return known
+        points = np.asarray(landmarks, dtype=float)
+        if not len(points) or not np.isfinite(points).all():
+            raise InputError(f"picture {at} cannot be cropped: it has no landmarks, or some that are not finite")
+        flat = np.column_stack([points[:, :2], np.zeros(len(points))])
+        return known | {"landmarks": flat.ravel().tolist()}
+
+    def _crop(self, at: int, image: np.ndarray, face: Face | str) -> np.ndarray:
+        if isinstance(face, str):
+            raise InputError(f"picture {at} cannot be cropped: {face}; give its landmarks, or leave it out")
+        crop = crops_of(image, face.placement, self.description.face_size)[0]
+        return crop if crop.ndim == 3 else np.repeat(crop[:, :, None], 3, axis=2)
+
+
+def _decoded(at: int, picture: bytes) -> np.ndarray:
+    problem = picture_problem(picture)
+    image = None if problem else decode(picture)
+    if image is None:
+        reason = ": ".join(problem) if problem else "damaged or truncated picture"
+        raise InputError(f"picture {at} cannot be read: {reason}")
+    return image

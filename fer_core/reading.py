@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from fer_core.directories import read_columns, read_manifest
 from fer_core.errors import InputError
+from fer_core.estimated_identities import with_estimates
 from fer_core.folds import Part, groups_of, roles
 from fer_core.shards import PictureReader
 from fer_core.streaming import CLASS_SORTED, PictureStream
@@ -33,7 +34,8 @@ class FaceTable:
     """Face crops with their labels; the pictures stay on disk until they are asked for.
 
     Attributes:
-        sample_id, group, role: str arrays (N,). `group` is the subject, else the sequence, else the picture.
+        sample_id, group, role: str arrays (N,). `group` is the subject (estimated where that was asked for), else the
+            sequence, else the picture.
         label: int64 (N,), index into `classes`.
         rotation: float32 (N,), degrees.
         picture: int64 (N,), position among `pictures`.
@@ -99,6 +101,7 @@ def read_faces(directory: Path, part: Part, seed: int) -> FaceTable:
     """
     columns = _labels(read_columns(directory, "part-", LABEL_COLUMNS))
     config = read_manifest(directory).config
+    columns["subject_id"] = with_estimates(directory, columns["sample_id"], columns["subject_id"])
     group = np.array(groups_of(columns["subject_id"], columns["sequence_id"], columns["sample_id"]))
     role = np.array(roles(columns["split"], group.tolist(), part, seed))
     expression = np.array([name or "" for name in columns["expression"]])

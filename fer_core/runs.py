@@ -26,6 +26,7 @@ class RunDescription:
     """How to build a run's network and read what it says.
 
     Attributes:
+        frame_is_face: whether the pictures that it was trained on were face crops as they are.
         classes: expression names.
         class_of_label: for each label that was trained on, the index of its class.
         history: one row of means an epoch.
@@ -36,6 +37,7 @@ class RunDescription:
     backbone: str
     face_size: int
     patch: int
+    frame_is_face: bool
     classes: list[str]
     class_of_label: list[int]
     history: list[dict[str, float]]

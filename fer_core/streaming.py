@@ -17,6 +17,8 @@ import pyarrow as pa
 from upath import UPath
 
 from fer_core.directories import MANIFEST, read_columns, read_manifest
+from fer_core.estimated_identities import IDENTITIES
+from fer_core.files import write_bytes
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import PictureReader, Places, decode_colour, read_places, write_picture_shard
 
@@ -35,6 +37,8 @@ def write_class_sorted(faces: Path, folder: Path) -> Iterator[int]:
 
     Shards that stand already are left. Memory is that of a shard and of the labels.
     """
+    if (faces / IDENTITIES).exists():
+        write_bytes(folder / IDENTITIES, (faces / IDENTITIES).read_bytes())
     labels = read_columns(faces, "part-", [name for name in SAMPLE_SCHEMA.names if name != "image"])
     pictures = PictureReader(faces)
     for number, rows in enumerate(_shards_by_class(labels)):
@@ -56,12 +60,17 @@ def _shards_by_class(labels: pa.Table) -> Iterator[np.ndarray]:
         yield from (rows[start : start + ROWS_A_SHARD] for start in range(0, len(rows), ROWS_A_SHARD))
 
 
-def upload(directory: Path, destination: Path) -> None:
-    """Copy a finished directory, its manifest last; files that are there with the right size are left."""
+def upload(directory: Path, destination: Path, look_inside: bool = False) -> None:
+    """Copy a finished directory, its manifest last; files that are there are left.
+
+    Args:
+        look_inside: whether a file counts as there by its content; else by its size, which costs no reading.
+    """
     destination.mkdir(parents=True, exist_ok=True)
     for name, shard in read_manifest(directory).shards.items():
         file = destination / name
-        if not file.exists() or file.stat().st_size != shard["bytes"]:
+        is_there = file.exists() and file.stat().st_size == shard["bytes"]
+        if not is_there or (look_inside and hashlib.sha256(file.read_bytes()).hexdigest() != shard["sha256"]):
             file.write_bytes((directory / name).read_bytes())
     (destination / MANIFEST).write_bytes((directory / MANIFEST).read_bytes())
 

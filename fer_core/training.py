@@ -47,6 +47,7 @@ class TrainingPlan:
         backbone, weights, start: the network; `start` is the network file of the level before.
         sub_labels: level folder whose groups are the labels, None for the classes.
         patch, face_size: pixels.
+        frame_is_face: whether the pictures were face crops as they are; not used in training, but told with the model.
         bfloat16: whether products are computed in bfloat16.
         seed: of everything drawn.
         checkpoint_steps: steps from one checkpoint to the next.
@@ -60,6 +61,7 @@ class TrainingPlan:
     backbone: str
     patch: int
     face_size: int
+    frame_is_face: bool
     bfloat16: bool
     seed: int
     checkpoint_steps: int

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from fer_core.directories import read_columns
 from fer_core.errors import InputError
-from fer_core.estimated_identities import read_identities
+from fer_core.estimated_identities import with_estimates
 from fer_core.files import write_table
 from fer_core.folds import Part, groups_of, roles
 from fer_core.tuples import build_five_tuples, label_triplets, used_fraction
@@ -61,12 +61,11 @@ def read_samples(faces: Path, part: Part, seed: int) -> Samples:
     """The upright training samples of a faces directory, identities estimated where that was asked of `prepare`."""
     table = read_columns(faces, "part-", _COLUMNS)
     columns = {name: np.array(table[name].to_pylist(), dtype=object) for name in _COLUMNS}
-    group = groups_of(*(columns[name].tolist() for name in ("subject_id", "sequence_id", "sample_id")))
+    subject = with_estimates(faces, columns["sample_id"].tolist(), columns["subject_id"].tolist())
+    group = groups_of(subject, columns["sequence_id"].tolist(), columns["sample_id"].tolist())
     role = np.array(roles(columns["split"].tolist(), group, part, seed))
     chosen = np.flatnonzero((role == "train") & (columns["rotation"].astype(float) == 0))
-    estimated = read_identities(faces)
-    named = zip(columns["subject_id"][chosen], columns["sample_id"][chosen], strict=True)
-    identity = np.array([own or estimated.get(name) for own, name in named], dtype=object)
+    identity = np.array(subject, dtype=object)[chosen]
     intensity = np.array([np.nan if value is None else value for value in columns["intensity"][chosen]], dtype=float)
     sample_id, expression, pose = (columns[name][chosen] for name in ("sample_id", "expression", "pose_bin"))
     return Samples(sample_id, expression, pose, identity, intensity)

@@ -54,12 +54,10 @@ def _set_aside(reasons: dict[str, int], examples: dict[str, list[str]]) -> list[
 
 def _near_duplicates(found: dict[str, Any]) -> list[str]:
     overlaps, conflicts = found["overlaps"], found["conflicts"]
-    if not overlaps and not conflicts:
-        return ["near-duplicates across splits: none"]
-    made = [f"near-duplicates: {found['num_in_groups']} pictures in {found['num_groups']} groups; across splits:"]
+    made = ["near-duplicates across splits:" + ("" if overlaps else " none")]
     for one in overlaps:
         second, first = f"{one['num_second']} pictures of {one['second']}", f"{one['num_first']} of {one['first']}"
         made.append(f"  {second} show what {first} show, such as")
         made += [f"    {' = '.join(pair)}" for pair in one["examples"]]
-    made.append(f"the same content under two labels: {len(conflicts)}" + (", such as" if conflicts else ""))
+    made.append(f"the same content under two labels: {len(conflicts) or 'none'}" + (", such as" if conflicts else ""))
     return made + [f"    {' = '.join(paths)}" for paths in conflicts[:EXAMPLES]]

@@ -3,6 +3,7 @@
 from typing import Any, Self
 
 from fer_core.housekeeping import KIND_OF, Entry
+from flows import dry_run
 from tasks.evaluation import REPORT
 from tasks.inspection import Proof
 from tasks.made import Fold, Level, Made
@@ -129,6 +130,8 @@ def _described(entry: Entry) -> dict[str, Any]:
 
 def table(values: dict[str, Any]) -> str:
     """The last table a person sees."""
+    if "near_duplicates" in values:
+        return "\n".join([*dry_run.lines(values), "", _results(values)])
     return _listing(values) if "directories" in values else _results(values)
 
 

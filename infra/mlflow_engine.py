@@ -38,6 +38,10 @@ REQUIREMENTS = (
     "albumentations",
     "scikit-learn",
     "pydantic",
+    "universal-pathlib",
+    "isal",
+    "lz4",
+    "mtcnn",
 )
 """What fer_core.predictor imports, at any depth."""
 SIGNATURE = ModelSignature(

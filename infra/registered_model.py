@@ -26,7 +26,7 @@ class FerModel(PythonModel):
 
         Args:
             model_input: column `image` (encoded PNG or JPEG bytes); where a column `landmarks` (flat x, y, z in
-                pixels) is not null the picture is cropped by them, else the whole picture is the face.
+                pixels) is not null the picture is cropped by them, else as Predictor.predict_pictures says.
         """
         classes = self.predictor.classes
         given = model_input["landmarks"] if "landmarks" in model_input else [None] * len(model_input)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -23,8 +24,8 @@ from infra.progress import Ticker, logger
 from infra.settings import Settings
 from tasks.made import Made, make
 
-ROWS_A_PARTITION = 256
-"""What a worker reads, holds and writes at once; a kill loses no more than that."""
+ROWS_A_PARTITION, BYTES_A_PARTITION = 256, 2**26
+"""What a worker reads, holds and writes at once, whichever is reached first; a kill loses no more than that."""
 
 
 def records_of(options: CatalogOptions) -> Iterator[Record]:
@@ -44,7 +45,12 @@ def catalog_directory(options: CatalogOptions) -> Directory:
         options.home / "catalogs",
         options.dataset,
         kind="catalog",
-        config={"dataset": options.dataset, "per_class": options.per_class, "rows": ROWS_A_PARTITION, **own},
+        config={
+            "dataset": options.dataset,
+            "per_class": options.per_class,
+            "partition": [ROWS_A_PARTITION, BYTES_A_PARTITION],
+            **own,
+        },
         inputs={"source": fingerprint},
         code=code_digest("fer_core.ingest", "fer_core.datasets.base", options.adapter.records.__module__),
     )
@@ -64,7 +70,7 @@ def faces_directory(options: CropOptions, catalog: str) -> Directory:
             "identities": options.identities,
         },
         inputs={"catalog": catalog},
-        code=code_digest("fer_core.faces.crop", "fer_core.estimated_identities", options.adapter.records.__module__),
+        code=code_digest("fer_core.faces.crop", "fer_core.estimated_identities"),
     )
 
 
@@ -74,8 +80,10 @@ def write_catalog(options: CatalogOptions, repair: bool = False) -> Made:
     directory = catalog_directory(options)
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
-        partitions, rows = ingesting.write_scan(directory.path, records_of(options), ROWS_A_PARTITION)
         source = None if options.source is None else options.source.absolute()
+        partitions, rows = ingesting.write_scan(
+            directory.path, records_of(options), ROWS_A_PARTITION, BYTES_A_PARTITION, source
+        )
         work = ((directory.path, number, options.dataset, source) for number in range(partitions))
         _map("ingest", ingesting.write_catalog_shard, work, rows)
         shutil.rmtree(directory.path / ingesting.SCAN)
@@ -103,7 +111,7 @@ def write_faces(options: CropOptions, catalog: Made, repair: bool = False) -> Ma
         summary = ingesting.summary_of(directory.path)
         summary["set_aside"] = dict(Counter(catalog.summary["set_aside"]) + Counter(summary["set_aside"]))
         if options.identities == "estimated":
-            summary["estimated_subjects"] = write_identities(directory.path)
+            summary["estimated_subjects"] = write_identities(directory.path, options.cropping.margin)
         ingesting.check_summary(options.dataset, summary)
         return ingesting.files_of(directory.path), summary
 
@@ -135,13 +143,17 @@ def publish_faces(options: CropOptions, faces: Made, repair: bool = False) -> Ma
     made = make("publish", directory, build, repair)
     destination = folder_at(options.stream) / directory.path.name
     logger.info("%-9s to %s", made.stage, destination)
-    upload(made.path, destination)
+    upload(made.path, destination, look_inside=repair)
     return replace(made, path=destination)
 
 
 def _map(stage: str, function: Any, partitions: Iterator[tuple[Any, ...]], total: int) -> None:
     address = Settings().dask_scheduler_address
-    map_partitions(address, function, (_absolute(part) for part in partitions), Ticker(stage, total, "pictures"))
+    num_threads = torch.get_num_threads()
+    try:
+        map_partitions(address, function, (_absolute(part) for part in partitions), Ticker(stage, total, "pictures"))
+    finally:
+        torch.set_num_threads(num_threads)  # workers that are threads of this process take one each
 
 
 def _absolute(partition: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -97,6 +97,7 @@ def _plan(options: TrainOptions, faces: Made, part: Part, before: Level | None) 
         backbone=options.backbone,
         patch=options.patch_size,
         face_size=options.crop_size,
+        frame_is_face=set(faces.summary["crop_by"]) == {"frame"},
         bfloat16=trains_in_bfloat16(options.precision),
         seed=options.seed,
         checkpoint_steps=options.checkpoint_steps,

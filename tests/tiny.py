@@ -11,7 +11,8 @@ from PIL import Image
 
 from fer_core.datasets import REGISTRY
 from fer_core.directories import Directory
-from fer_core.faces.crop import Cropping, write_face_shard
+from fer_core.faces.crop import write_face_shard
+from fer_core.faces.finding import Cropping
 from fer_core.ingest import files_of, summary_of, write_catalog_shard, write_scan
 
 SUBJECTS = ("S010", "S011", "S014", "S022", "S026", "S028", "S032", "S034")

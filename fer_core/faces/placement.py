@@ -85,8 +85,6 @@ def by_landmarks(landmarks_P2: np.ndarray, yaw: float | None, by: str) -> Placed
     if points is None:
         placement = by_box(landmarks_P2[:, :2].min(axis=0), landmarks_P2[:, :2].max(axis=0), f"box of {by}")
         return None if placement is None else Placed(placement, None)
-    if not np.ptp(points, axis=0).any():
-        return None
     points_52 = points[:, :2]
     if (points_52 == points_52[0]).all():
         return None

@@ -156,6 +156,8 @@ def _beside(place: np.ndarray, start: np.ndarray, size: np.ndarray | int = 1) ->
 
 
 def _without(triplets_T3: np.ndarray, taken_M3: np.ndarray, num_samples: int) -> np.ndarray:
+    if num_samples**3 > np.iinfo(np.int64).max:
+        raise InputError(f"triplets are made of at most two million samples, not of {num_samples}; take a part of them")
     weights = np.array([num_samples**2, num_samples, 1])
     return triplets_T3[~np.isin(triplets_T3 @ weights, taken_M3 @ weights)]
 

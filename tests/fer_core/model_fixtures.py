@@ -106,6 +106,7 @@ def plan_of(faces, method, epochs=3, batch_size=24, **other):
         "backbone": "resnet18",
         "patch": PATCH,
         "face_size": FACE,
+        "frame_is_face": True,
         "bfloat16": False,
         "seed": 3,
         "checkpoint_steps": 1000,

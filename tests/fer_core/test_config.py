@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from fer_core import config, datasets
-from fer_core.faces.crop import Cropping
+from fer_core.faces.finding import Cropping
 from fer_core.folds import Part
 from fer_core.methods import REGISTRY, Recipe
 

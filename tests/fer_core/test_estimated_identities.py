@@ -6,8 +6,10 @@ import pytest
 
 from fer_core import estimated_identities
 from fer_core.directories import Directory
+from fer_core.errors import InputError
 from fer_core.estimated_identities import BY, IDENTITIES, read_identities, write_identities
 from fer_core.faces.warp import encode
+from fer_core.ingest import decode
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import write_picture_shard
 
@@ -39,6 +41,28 @@ def rows_of(num_people, known=()):
         for take in range(4)
         for rotation in (0.0, 5.0)
     ]
+
+
+@pytest.fixture(autouse=True)
+def few_are_enough(monkeypatch):
+    monkeypatch.setattr(estimated_identities, "LEAST_FACES", 10)
+
+
+def test_too_few_faces_are_not_told_apart(tmp_path):
+    faces = faces_of(tmp_path, rows_of(2))
+    with pytest.raises(InputError, match="cannot be estimated from 8 faces, at least 10 are needed"):
+        write_identities(faces.path)
+
+
+def test_the_margin_of_a_virtual_form_is_no_part_of_a_face(tmp_path):
+    rows = rows_of(12)
+    plain = faces_of(tmp_path / "plain", rows)
+    wide = faces_of(
+        tmp_path / "wide",
+        [{**row, "image": encode(np.pad(decode(row["image"]), 9, constant_values=200))} for row in rows],
+    )
+    assert write_identities(plain.path) == write_identities(wide.path, margin=9)
+    assert pq.read_table(plain.path / IDENTITIES).equals(pq.read_table(wide.path / IDENTITIES))
 
 
 def test_faces_without_a_subject_are_clustered_and_marked(tmp_path):

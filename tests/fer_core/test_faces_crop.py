@@ -9,10 +9,11 @@ import tiny
 from fer_core.datasets.base import Rejected
 from fer_core.detection import Detection
 from fer_core.directories import read_manifest, read_tables
-from fer_core.faces import crop
-from fer_core.faces.crop import ROTATIONS, Cropping, face_partition, write_face_shard
+from fer_core.faces import crop, finding
+from fer_core.faces.crop import face_partition, write_face_shard
+from fer_core.faces.finding import ROTATIONS, Cropping
 from fer_core.faces.placement import EYES_AT, SIDE, by_box, by_landmarks, transform_of
-from fer_core.faces.warp import warp
+from fer_core.faces.warp import crops_of
 from fer_core.ingest import decode, summary_of
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import PictureReader
@@ -82,7 +83,7 @@ def finds(monkeypatch):
 
     def say(*found):
         stub = Stub(list(found))
-        monkeypatch.setattr(crop, "_detector", lambda: stub)
+        monkeypatch.setattr(finding, "_detector", lambda: stub)
         return stub
 
     return say
@@ -95,7 +96,7 @@ def no_detector(monkeypatch):
     def refuse():
         raise AssertionError("a face was looked for")
 
-    monkeypatch.setattr(crop, "_detector", refuse)
+    monkeypatch.setattr(finding, "_detector", refuse)
 
 
 def test_annotated_landmarks_go_before_the_frame_and_the_detector():
@@ -103,7 +104,7 @@ def test_annotated_landmarks_go_before_the_frame_and_the_detector():
     made = crop_of(row)
     assert made["crop_by"] == "landmarks"
     placed = by_landmarks(np.array(row["landmarks"]).reshape(-1, 3), None, "landmarks")
-    np.testing.assert_array_equal(decode(made["image"]), warp(SMALL, transform_of(placed.placement, 48, 0.0), 48))
+    np.testing.assert_array_equal(decode(made["image"]), crops_of(SMALL, placed.placement, 48)[0])
 
 
 def test_a_face_crop_without_landmarks_is_its_own_frame():
@@ -118,7 +119,7 @@ def test_other_pictures_are_cropped_by_what_is_found(finds):
     assert stub.num_pictures == 1
     assert made["crop_by"] == "mtcnn, second look"
     placed = by_landmarks(FIVE_P2.astype(np.float32).astype(float), None, "mtcnn")
-    np.testing.assert_array_equal(decode(made["image"]), warp(PICTURE, transform_of(placed.placement, 48, 0.0), 48))
+    np.testing.assert_array_equal(decode(made["image"]), crops_of(PICTURE, placed.placement, 48)[0])
     points = np.array(made["landmarks"]).reshape(-1, 3)
     np.testing.assert_allclose(points[:, :2], moved(FIVE_P2, placed.placement), atol=1e-3)
     assert (points[:, 2] == 0).all()
@@ -169,7 +170,7 @@ def test_the_annotated_box_is_taken_where_no_face_is_found(finds, no_face):
     made = crop_of(catalog_row(face_box=box), no_face=no_face)
     assert (made["crop_by"], made["face_box"], made["landmarks"]) == ("face box", None, None)
     placement = by_box(np.array(box[:2]), np.array(box[2:]), "face box")
-    np.testing.assert_array_equal(decode(made["image"]), warp(PICTURE, transform_of(placement, 48, 0.0), 48))
+    np.testing.assert_array_equal(decode(made["image"]), crops_of(PICTURE, placement, 48)[0])
     finds(detection())
     assert crop_of(catalog_row(face_box=box), no_face=no_face)["crop_by"] == "mtcnn"
 
@@ -185,7 +186,7 @@ def test_of_several_faces_the_largest_or_the_central_is_taken(finds):
     for which, expected in (("largest", large), ("central", central)):
         made = crop_of(catalog_row(), face=which)
         placed = by_landmarks(expected.landmarks_52.astype(float), None, "x")
-        np.testing.assert_array_equal(decode(made["image"]), warp(PICTURE, transform_of(placed.placement, 48, 0.0), 48))
+        np.testing.assert_array_equal(decode(made["image"]), crops_of(PICTURE, placed.placement, 48)[0])
 
 
 def test_detection_sees_only_the_pictures_that_need_it_and_rows_keep_their_order(finds):

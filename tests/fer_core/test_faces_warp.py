@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from fer_core.faces.placement import Placement, by_frame, transform_of
-from fer_core.faces.warp import PNG_UP_TO, encode, warp
+from fer_core.faces.warp import PNG_UP_TO, crops_of, encode, warp
 from fer_core.ingest import decode
 
 RNG = np.random.default_rng(0)
@@ -46,8 +46,28 @@ def test_one_warp_is_turning_cropping_and_resizing_one_after_another(rotation, f
 
 def test_a_strong_shrink_averages_instead_of_picking_pixels():
     checks = np.indices((240, 240)).sum(axis=0) % 2 * 255
-    small = warp(checks.astype(np.uint8), transform_of(by_frame(240, 240, "frame"), 48, 0.0), 48)
-    assert np.abs(small.astype(int) - 128).max() <= 3
+    small = crops_of(checks.astype(np.uint8), by_frame(240, 240, "frame"), 48)[0]
+    assert np.abs(small.astype(int) - 128).max() <= 6  # 13 and 12 of 25 pixels
+
+
+@pytest.mark.parametrize("rotation", [0.0, 10.0, 45.0])
+@pytest.mark.parametrize(("x", "y", "side"), [(300.3, 410.8, 333.0), (60.0, 40.0, 210.0), (580.0, 790.0, 150.0)])
+def test_averaging_first_moves_nothing(rotation, x, y, side):
+    """A slope sampled after averaging whole pixels is the slope sampled at once, wherever the face lies."""
+    across, down = np.meshgrid(np.arange(600), np.arange(800))
+    image = np.stack([across * 0.4, down * 0.3, (across + down) * 0.15], axis=-1).round().astype(np.uint8)
+    placement = Placement(x, y, side, 7.0, "x")
+    made = crops_of(image, placement, 48, [rotation], margin=4)[0].astype(int)
+    direct = warp(image, transform_of(placement, 48, rotation, 4), 56)
+    inside = slice(8, 48)  # beyond the border of the picture a slope ends
+    assert np.abs(made - direct)[inside, inside].mean() < 0.6  # grey levels; half a pixel would be 1.4
+    assert np.abs(made - direct).mean() < 1.2
+
+
+def test_a_face_larger_than_its_picture_is_cropped_all_the_same():
+    image = np.full((30, 40), 50, np.uint8)
+    assert (crops_of(image, Placement(20.0, 15.0, 4000.0, 0.0, "x"), 48)[0] == 50).all()
+    assert (crops_of(image, Placement(-900.0, 2000.0, 400.0, 0.0, "x"), 48)[0] == 50).all()
 
 
 @pytest.mark.parametrize("rotation", [-10.0, 5.0, 45.0])

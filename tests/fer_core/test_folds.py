@@ -96,11 +96,16 @@ def test_without_a_split_and_folds_the_hold_out_is_tested_on():
     assert set(made) == {"train", "test"}
 
 
+def test_without_a_test_part_the_validation_part_is_tested_on():
+    assert roles(["train", "valid", "train"], ["a", "b", "c"], Part(), 0) == ["train", "test", "train"]
+    assert roles(["train", "valid", "test"], ["a", "b", "c"], Part(), 0) == ["train", "valid", "test"]
+
+
 @pytest.mark.parametrize(
     ("splits", "groups", "part", "message"),
     [
         (["train", "test"], ["a", "b"], Part(0, 2), "official split, so --folds does not apply"),
-        (["train", "valid"], ["a", "b"], Part(), "no row is left to test on"),
+        (["train", "train"], ["a", "b"], Part(), "no row is left to test on: the official split has none"),
         (["test", "test"], ["a", "b"], Part(), "no row is left to train on"),
         ([None, None], ["a", "a"], Part(), "no row is left to train on: 1 subjects"),
         ([None, None], ["a", "b"], Part(0, 3), "2 subjects cannot be dealt to 3 folds"),

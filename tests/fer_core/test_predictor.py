@@ -19,7 +19,8 @@ from model_fixtures import (  # noqa: F401
 from fer_core import runs
 from fer_core.errors import InputError
 from fer_core.evaluation.neighbours import knn_predict
-from fer_core.faces.crop import Cropping, face_partition
+from fer_core.faces.crop import face_partition
+from fer_core.faces.finding import Cropping
 from fer_core.faces.keypoints import five_points
 from fer_core.folds import Part
 from fer_core.predictor import Predictor
@@ -94,7 +95,7 @@ def test_five_landmarks_cut_the_face_out_as_the_crops_that_were_trained_on(predi
 )
 def test_landmarks_that_place_no_face_are_named_with_their_picture(predictors, faces, points):
     picture = png(crops(faces)[0])
-    with pytest.raises(InputError, match="picture 1 cannot be cropped: its landmarks are one point, none or not"):
+    with pytest.raises(InputError, match=r"picture 1 cannot be cropped: (all|it has no) landmarks"):
         predictors["mul_dml"].predict_pictures([picture, picture], [None, points])
     points = np.random.default_rng(0).uniform(0, 30, (30, 2))
     points[3] = np.inf

@@ -5,9 +5,9 @@ import torch
 from model_fixtures import MemoryStore, one_thread, plan_of, silent  # noqa: F401
 from tiny import write_faces
 
-from fer_core.faces.crop import Cropping
-from fer_core.faces.placement import by_landmarks, transform_of
-from fer_core.faces.warp import warp
+from fer_core.faces.finding import Cropping
+from fer_core.faces.placement import by_landmarks
+from fer_core.faces.warp import crops_of
 from fer_core.folds import Part
 from fer_core.methods import REGISTRY
 from fer_core.patches import NUM_VIEWS, Patches
@@ -98,9 +98,8 @@ def test_turned_patches_are_nearly_those_of_the_offline_form(angle, face_size, p
     for person in range(NUM_VIEWS):
         picture, marks = render(Face(person, "happiness", 0.7, 10.0), 160)
         placement = by_landmarks(marks.astype(float), None, "landmarks").placement
-        images.append(warp(picture, transform_of(placement, face_size, angle), face_size))
-        transform = transform_of(placement, face_size, 0.0, cropping.margin)
-        wides.append(warp(picture, transform, face_size + 2 * cropping.margin))
+        images += crops_of(picture, placement, face_size, [angle])
+        wides += crops_of(picture, placement, face_size, margin=cropping.margin)
     expected = Patches(face_size, patch).drawn(np.stack(images), VIEWS).astype(float)
     made = turned(np.stack(wides), np.full(NUM_VIEWS, angle), VIEWS, face_size, patch)
     difference = np.abs(made - expected).mean()
