@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from fer_core import methods
+from fer_core.checkpoints import FolderStore
 from fer_core.embedding import embed_rows
 from fer_core.evaluation.neighbours import knn_predict
 from fer_core.folds import Part
@@ -19,7 +20,7 @@ from fer_core.losses import sgm_loss
 from fer_core.patches import Patches
 from fer_core.precision import trains_in_bfloat16
 from fer_core.reading import read_faces
-from fer_core.training import FolderStore, TrainingPlan, World, build_network, train
+from fer_core.training import TrainingPlan, World, build_network, train
 
 WEIGHTS = (0.0, 0.01, 0.05, 0.1, 0.3, 1.0)
 CLASSES, SIZE, PATCH, FACE = 8, 64, 44, 48

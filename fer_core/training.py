@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +22,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fer_core import methods
 from fer_core.backbones.weights import build_backbone
+from fer_core.checkpoints import CheckpointStore
 from fer_core.directories import read_tables
 from fer_core.errors import InputError
-from fer_core.files import write_atomically
 from fer_core.folds import Part
 from fer_core.gather import gather
 from fer_core.methods.base import Method, Network, Outputs, Recipe
@@ -77,16 +77,6 @@ class World:
     rank: int = 0
     size: int = 1
     device: torch.device = CPU
-
-
-class CheckpointStore(Protocol):
-    """Where checkpoints go: a folder, or the training engine's storage."""
-
-    def load(self) -> dict[str, Any] | None:
-        """The last checkpoint that was written whole, or None."""
-
-    def save(self, state: dict[str, Any], metrics: dict[str, float]) -> None:
-        """Keep a checkpoint; called by every worker at the same steps."""
 
 
 @dataclass(frozen=True)
@@ -285,18 +275,3 @@ class _Means:
 
     def values(self) -> dict[str, float]:
         return {name: float(total) / self.count for name, total in self.sums.items()}
-
-
-class FolderStore:
-    """Checkpoints as one file in a folder, replaced atomically."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "checkpoint.pt"
-
-    def load(self) -> dict[str, Any] | None:
-        """The last checkpoint, or None."""
-        return torch.load(self.file, weights_only=True) if self.file.exists() else None
-
-    def save(self, state: dict[str, Any], metrics: dict[str, float]) -> None:
-        """Replace the checkpoint."""
-        write_atomically(self.file, lambda temporary: torch.save(state, temporary))

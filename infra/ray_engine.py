@@ -17,10 +17,11 @@ import torch
 from ray import train as ray_train
 from ray.train.torch import TorchTrainer
 
+from fer_core.checkpoints import FolderStore
 from fer_core.errors import InputError
 from fer_core.files import write_bytes
 from fer_core.runs import PROGRESS, save_run
-from fer_core.training import FolderStore, TrainingPlan, World, train
+from fer_core.training import TrainingPlan, World, train
 
 MAX_FAILURES = 3
 """Restarts of a run whose worker was lost; more than that is no accident."""

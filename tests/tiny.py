@@ -39,11 +39,11 @@ def write_png(path: Path, image: np.ndarray) -> None:
     assert cv2.imwrite(str(path), image)
 
 
-def write_catalog(home: Path, dataset: str, source: Path) -> Path:
-    """Ingest a folder in this process, in shards of 16 rows; the finished catalog."""
+def write_catalog(home: Path, dataset: str, source: Path, rows_a_shard: int = 16) -> Path:
+    """Ingest a folder in this process; the finished catalog."""
     catalog = Directory(home / "catalogs", dataset, kind="catalog", config={}, inputs={}, code="test")
     catalog.start()
-    partitions, _ = write_scan(catalog.path, REGISTRY[dataset].stream(source), 16)
+    partitions, _ = write_scan(catalog.path, REGISTRY[dataset].stream(source), rows_a_shard)
     for number in range(partitions):
         write_catalog_shard(catalog.path, number, dataset, source)
     catalog.finish(files_of(catalog.path), summary_of(catalog.path))

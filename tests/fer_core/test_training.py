@@ -18,11 +18,12 @@ from model_fixtures import (  # noqa: F401
 from safetensors.torch import load_file, save_file
 
 from fer_core import methods, runs
+from fer_core.checkpoints import FolderStore
 from fer_core.errors import InputError
 from fer_core.folds import Part
 from fer_core.levels import read_level
 from fer_core.reading import read_faces
-from fer_core.training import FolderStore, Trained, World, build_network, train
+from fer_core.training import Trained, World, build_network, train
 
 KEPT = ("backbone.conv1.weight", "backbone.layer4.1.conv2.weight", "head.slices.weight")
 
