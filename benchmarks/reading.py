@@ -5,7 +5,7 @@
 Peers: a folder of JPEG files read by threads, Hugging Face datasets, MosaicML streaming; the last two need
 benchmarks/requirements.txt. All read the same pictures (236 pixels, JPEG quality 95) from the page cache, the same
 batches of 96 in the same order, in turn in one process, with two threads where they have threads of their own to use;
-once the bytes alone and once decoded by the same decoder. Medians over rounds of 20 batches.
+once the bytes alone and once decoded by the same decoder. Medians over rounds of 20 batches of a second epoch.
 """
 
 import argparse
@@ -140,18 +140,18 @@ def decode_all(data: list[bytes], pool: ThreadPoolExecutor) -> np.ndarray:
 
 
 def rates(ways: dict[str, Callable[[np.ndarray], Any]], sampler: BalancedSampler) -> dict[str, float]:
-    """Pictures a second of each way, the median of rounds that take turns."""
+    """Pictures a second of each way, the median of rounds that take turns, once an epoch has been read."""
     spent: dict[str, list[float]] = {name: [] for name in ways}
-    for turn in range(NUM_ROUNDS + 1):
-        batches = [
-            sampler.batch(0, (turn * BATCHES_A_ROUND + at) % sampler.steps_per_epoch) for at in range(BATCHES_A_ROUND)
-        ]
+    for way in ways.values():
+        for step in range(sampler.steps_per_epoch):
+            way(sampler.batch(0, step))
+    for turn in range(NUM_ROUNDS):
+        batches = [sampler.batch(1, turn * BATCHES_A_ROUND + at) for at in range(BATCHES_A_ROUND)]
         for name, way in ways.items():
             start = time.perf_counter()
             for rows in batches:
                 way(rows)
-            if turn:  # the first warms the page cache
-                spent[name].append(time.perf_counter() - start)
+            spent[name].append(time.perf_counter() - start)
     return {name: BATCHES_A_ROUND * BATCH / statistics.median(times) for name, times in spent.items()}
 
 

@@ -85,7 +85,7 @@ def write_scan(
     rejects = _Partitions(folder, "aside-scan-", SET_ASIDE_SCHEMA, 20 * most_rows)
     for record in records:
         if isinstance(record, Rejected):
-            rejects.add(_in_unicode(record))
+            rejects.add(_escape_non_unicode(record))
         else:
             rows.add(record, _size_of(source, record["source_path"]))
     rejects.close(even_if_empty=True)
@@ -197,10 +197,10 @@ def catalog_partition(dataset: str, source: Path | None, rows: list[dict[str, An
 
 def set_aside_table(rejected: Iterable[Rejected]) -> pa.Table:
     """Rejected records as a table; what is no Unicode in the name of a file is escaped."""
-    return pa.Table.from_pylist([_in_unicode(record) for record in rejected], schema=SET_ASIDE_SCHEMA)
+    return pa.Table.from_pylist([_escape_non_unicode(record) for record in rejected], schema=SET_ASIDE_SCHEMA)
 
 
-def _in_unicode(record: Rejected) -> dict[str, Any]:
+def _escape_non_unicode(record: Rejected) -> dict[str, Any]:
     return {key: text.encode("utf-8", "backslashreplace").decode() for key, text in vars(record).items()}
 
 

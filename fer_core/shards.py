@@ -10,7 +10,9 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from mmap import PROT_READ, mmap
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,7 +26,8 @@ from fer_core.files import write_table
 INDEX_SCHEMA = pa.schema([("offset", pa.int64()), ("length", pa.int32()), ("crc32", pa.uint32())])
 PAGE_HEADER_AT_MOST = 2**15
 """Bytes between two values where a new page begins; 39 as written here, kilobytes where others add statistics."""
-MOST_OPEN_FILES = 512
+MOST_OPEN_FILES = 256
+"""Each takes two descriptors, and a process is often allowed 1,024."""
 MOST_THREADS = 8
 
 
@@ -81,6 +84,10 @@ def _locate(data: bytes, values: pa.ChunkedArray, start: int, file: Path) -> lis
     return found
 
 
+Place = tuple[int, int, int, int]
+"""The number of a file, offset, length and CRC-32 of a picture."""
+
+
 @dataclass(frozen=True)
 class Places:
     """Where the pictures of a finished directory lie: for each the number of its file, offset, length and CRC-32.
@@ -94,12 +101,12 @@ class Places:
     length_N: np.ndarray
     crc_N: np.ndarray
 
-    def of(self, pictures: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
+    def of(self, pictures: np.ndarray) -> Iterator[Place]:
         """File number, offset, length and CRC-32 of pictures; looked up at once, as one by one it takes long."""
         columns = (self.file_N, self.offset_N, self.length_N, self.crc_N)
         return zip(*(column[pictures].tolist() for column in columns), strict=True)
 
-    def check(self, file: int, crc: int, data: bytes) -> None:
+    def check(self, file: int, crc: int, data: bytes | memoryview) -> None:
         """Raise unless `data` are the bytes that were written.
 
         Raises:
@@ -131,15 +138,25 @@ def read_places(directory: Path) -> Places:
     )
 
 
-def decode_colour(data: bytes) -> np.ndarray:
+def decode_colour(data: bytes | memoryview) -> np.ndarray:
     """Decode a stored picture: uint8 (H, W, 3) RGB, grey repeated."""
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     assert image is not None, "the bytes are those that were encoded"
     return image
 
 
+class _OpenShard(NamedTuple):
+    """A shard that is read from: its descriptor, and its bytes, which stay on disk until they are looked at."""
+
+    descriptor: int
+    data: memoryview
+
+
 class PictureReader:
     """The pictures of a local directory, read by position and checked one by one.
+
+    The system is told of a whole batch before its first picture is read, so that a disk can fetch them side by side.
+    Shards are mapped into memory: bytes are checked and decoded where the system keeps them, without a copy.
 
     Not for use by several threads at once; its own threads decode.
 
@@ -153,7 +170,7 @@ class PictureReader:
 
     def __init__(self, directory: Path, num_threads: int | None = None) -> None:
         self._places = read_places(directory)
-        self._open: dict[int, int] = {}
+        self._open: dict[int, _OpenShard] = {}
         self._shape: tuple[int, ...] | None = None
         self._threads = num_threads or min(MOST_THREADS, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(self._threads)
@@ -162,22 +179,22 @@ class PictureReader:
         return len(self._places.file_N)
 
     def __del__(self) -> None:
-        for descriptor in getattr(self, "_open", {}).values():
-            os.close(descriptor)
+        for shard in getattr(self, "_open", {}).values():
+            os.close(shard.descriptor)
 
     def block_of(self, pictures: np.ndarray) -> np.ndarray | None:
         """None: each picture is read by itself."""
         return None
 
-    def encoded(self, pictures: Sequence[int] | np.ndarray) -> list[bytes]:
-        """The bytes of pictures, in the order asked for.
+    def encoded(self, pictures: Sequence[int] | np.ndarray) -> list[memoryview]:
+        """The bytes of pictures, in the order asked for: views of the shards.
 
         Raises:
             InputError: a picture's bytes are not those that were written; the message names the shard.
         """
         found = []
-        for part in self._parts(pictures):
-            found += [self._read(*place) for place in self._places.of(part)]
+        for places in self._ready(pictures):
+            found += [self._read(*place) for place in places]
         return found
 
     def images(self, pictures: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -188,34 +205,42 @@ class PictureReader:
         """
         batch = np.empty((0, 0, 0, 3), np.uint8)
         filled = 0
-        for part in self._parts(pictures):
+        for places in self._ready(pictures):
             if not filled:
-                self._shape = self._shape or decode_colour(self._read(*next(self._places.of(part[:1])))).shape
+                self._shape = self._shape or decode_colour(self._read(*places[0])).shape
                 batch = np.empty((len(pictures), *self._shape), np.uint8)
-            into = np.array_split(batch[filled : filled + len(part)], self._threads)
-            list(self._pool.map(self._decode_into, into, np.array_split(part, self._threads)))
-            filled += len(part)
+            into = batch[filled : filled + len(places)]
+            turns = range(self._threads)
+            list(self._pool.map(self._decode_into, [into] * self._threads, [places] * self._threads, turns))
+            filled += len(places)
         return batch
 
-    def _decode_into(self, batch: np.ndarray, pictures: np.ndarray) -> None:
-        for at, place in enumerate(self._places.of(pictures)):
-            batch[at] = decode_colour(self._read(*place))
+    def _decode_into(self, batch: np.ndarray, places: list[Place], turn: int) -> None:
+        """Decode every so many-th picture, as many as there are threads."""
+        for at in range(turn, len(places), self._threads):
+            batch[at] = decode_colour(self._read(*places[at]))
 
-    def _read(self, file: int, offset: int, length: int, crc: int) -> bytes:
-        data = os.pread(self._open[file], length, offset)
+    def _read(self, file: int, offset: int, length: int, crc: int) -> memoryview:
+        data = self._open[file].data[offset : offset + length]
         self._places.check(file, crc, data)
         return data
 
-    def _parts(self, pictures: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
-        """The pictures in parts whose shards can be open at once; each part's shards are open when it is given."""
+    def _ready(self, pictures: Sequence[int] | np.ndarray) -> Iterator[list[Place]]:
+        """The places of pictures, in parts whose shards can be open at once; when a part is given they are."""
         asked = np.asarray(pictures, dtype=np.int64)
         for start in range(0, len(asked), MOST_OPEN_FILES):
-            part = asked[start : start + MOST_OPEN_FILES]
-            self._open_files(set(np.unique(self._places.file_N[part]).tolist()))
-            yield part
+            places = list(self._places.of(asked[start : start + MOST_OPEN_FILES]))
+            self._open_files({file for file, *_ in places})
+            for file, offset, length, _ in places:
+                os.posix_fadvise(self._open[file].descriptor, offset, length, os.POSIX_FADV_WILLNEED)
+            yield places
 
     def _open_files(self, needed: set[int]) -> None:
         for file in needed - self._open.keys():
             if len(self._open) >= MOST_OPEN_FILES:
-                os.close(self._open.pop(next(at for at in self._open if at not in needed)))
-            self._open[file] = os.open(self._places.files[file], os.O_RDONLY)
+                os.close(self._open.pop(next(at for at in self._open if at not in needed)).descriptor)
+            descriptor = os.open(self._places.files[file], os.O_RDONLY)
+            self._open[file] = _OpenShard(descriptor, memoryview(mmap(descriptor, 0, prot=PROT_READ)))
+        for file in needed:  # reading beyond the end of a file that was cut since would end the process
+            if os.fstat(self._open[file].descriptor).st_size != len(self._open[file].data):
+                raise damaged(self._places.files[file])

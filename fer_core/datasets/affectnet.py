@@ -36,6 +36,7 @@ from fer_core.datasets.folders import (
     root_of,
     wrong_folder,
 )
+from fer_core.datasets.label_table import Label, labelled
 from fer_core.datasets.points import finite_numbers, with_zero_z
 from fer_core.errors import InputError
 from fer_core.options import Frozen
@@ -126,24 +127,21 @@ def _list_files(root: Path) -> list[Path]:
 
 
 def _list_records(source: Path, lists: Lists, options: AffectnetOptions) -> Iterator[Record]:
-    listed: set[str] = set()
-    for file in lists.lists:
+    return labelled(
+        _labels(lists.lists),
+        lambda key, line: _list_record(key, *line, options),
+        key=lambda name: key_of(source, lists.images / path) if (path := inside(name)) else name,
+        is_there=lambda key: (source / key).is_file(),
+        pictures=(key_of(source, file) for file in files_below(lists.images) if is_picture(file)),
+    )
+
+
+def _labels(files: list[Path]) -> Iterator[Label[tuple[list[str], str, str]]]:
+    """The lists: (cells, split, where) of each line."""
+    for file in files:
         for number, cells in _lines(file):
-            name, where = cells[0].strip(), f"{file.name} line {number}"
-            path = inside(name)
-            key = key_of(source, lists.images / path) if path else name
-            if path is None:
-                yield Rejected(key, "path leaves the source folder", where)
-            elif key in listed:
-                yield Rejected(key, "labelled twice", where)
-            elif not (source / key).is_file():
-                yield Rejected(key, "label matches no image", where)
-            else:
-                yield _list_record(key, cells, SPLIT_OF_LIST[file.name], where, options)
-            listed.add(key)
-    for picture_file in files_below(lists.images):
-        if is_picture(picture_file) and key_of(source, picture_file) not in listed:
-            yield Rejected(key_of(source, picture_file), "image without a label")
+            where = f"{file.name} line {number}"
+            yield Label(cells[0].strip(), where, (cells, SPLIT_OF_LIST[file.name], where))
 
 
 def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:

@@ -128,7 +128,7 @@ class Adapter:
             return self.records(None, options)
         folder = Path(source) if source is not None else Path()
         require_folder(folder, self.layout)
-        return _in_unicode(self.records(folder, options))
+        return _reject_non_unicode_names(self.records(folder, options))
 
     def scan(self, source: Path | str | None = None, options: BaseModel | None = None) -> Scan:
         """All records of a source: (rows, rejected).
@@ -142,7 +142,7 @@ class Adapter:
         return scan
 
 
-def _in_unicode(records: Iterator[Record]) -> Iterator[Record]:
+def _reject_non_unicode_names(records: Iterator[Record]) -> Iterator[Record]:
     """Set aside files whose names are no Unicode: no table and no manifest could hold them."""
     for record in records:
         if isinstance(record, dict) and not _is_unicode(record["source_path"]):

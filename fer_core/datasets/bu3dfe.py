@@ -17,20 +17,12 @@ from typing import Any, Literal
 from pydantic import Field
 
 from fer_core.datasets.base import Adapter, Picture, Record, Rejected, read_picture
+from fer_core.datasets.expression_codes import EXPRESSION_OF_CODE
 from fer_core.datasets.folders import key_of, pictures_of_set
 from fer_core.datasets.points import read_points
 from fer_core.options import Frozen
 
 LAYOUT = "folders such as F0001 with files such as F0001_AN01WH_F2D.bmp and F0001_AN01WH_F3D.bnd"
-EXPRESSION_OF_CODE = {
-    "NE": "neutral",
-    "HA": "happiness",
-    "SU": "surprise",
-    "SA": "sadness",
-    "AN": "anger",
-    "DI": "disgust",
-    "FE": "fear",
-}
 FILE_NAME = re.compile(
     r"((?P<person>[FM]\d{4})_(?P<code>NE|HA|SU|SA|AN|DI|FE)(?P<degree>\d\d)[A-Z]{2})_(?P<view>F2D|F3D)\.\w+",
     re.IGNORECASE,

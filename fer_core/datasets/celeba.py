@@ -21,7 +21,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from fer_core.datasets.base import Adapter, Form, Record, Rejected
-from fer_core.datasets.folders import first_folder, inside, key_of, pictures_in, read_lines, root_of, wrong_folder
+from fer_core.datasets.folders import first_folder, read_lines, root_of, wrong_folder
+from fer_core.datasets.label_table import Label, labelled_in
 from fer_core.datasets.points import finite_numbers, with_zero_z
 from fer_core.errors import InputError
 from fer_core.options import Frozen
@@ -34,6 +35,7 @@ ATTRIBUTES, IDENTITIES, PARTITION = "list_attr_celeba.txt", "identity_CelebA.txt
 LANDMARKS_OF = {"aligned": "list_landmarks_align_celeba.txt", "wild": "list_landmarks_celeba.txt"}
 BOXES = "list_bbox_celeba.txt"
 FOLDER_OF = {"aligned": "img_align_celeba", "wild": "img_celeba"}
+NOT_ATTRIBUTES = "label line does not hold the attributes"
 SPLITS = {"0": "train", "1": "valid", "2": "test"}
 
 
@@ -61,28 +63,17 @@ def _records(source: Path, root: Path, images: Path, options: CelebaOptions) -> 
     identities, partition = _table(root, IDENTITIES), _table(root, PARTITION)
     landmarks = _table(root, LANDMARKS_OF[options.pictures])
     boxes = _table(root, BOXES) if options.pictures == "wild" else {}
-    present = {file.name for file in pictures_in(images)}
-    labelled: set[str] = set()
-    for number, name, is_smiling in _smiles(root):
-        key = f"{key_of(source, images)}/{name}"
-        if inside(name) is None:
-            yield Rejected(name, "path leaves the source folder", f"line {number}")
-        elif is_smiling is None:
-            yield Rejected(key, "label line does not hold the attributes", f"line {number}")
-        elif name in labelled:
-            yield Rejected(key, "labelled twice", f"line {number}")
-        elif name not in present:
-            yield Rejected(key, "label matches no image", f"line {number}")
-        else:
-            known: dict[str, Any] = {
-                "expression": "happiness" if is_smiling and options.smiling == "happiness" else None,
-                "subject_id": identities.get(name),
-                "split": SPLITS.get(partition.get(name, "")),
-            }
-            yield _placed({"source_path": key, **known}, landmarks.get(name), boxes.get(name))
-        labelled.add(name)
-    for name in sorted(present - labelled):
-        yield Rejected(f"{key_of(source, images)}/{name}", "image without a label")
+
+    def record(key: str, is_smiling: bool) -> Record:
+        name = key.rpartition("/")[2]
+        known: dict[str, Any] = {
+            "expression": "happiness" if is_smiling and options.smiling == "happiness" else None,
+            "subject_id": identities.get(name),
+            "split": SPLITS.get(partition.get(name, "")),
+        }
+        return _placed({"source_path": key, **known}, landmarks.get(name), boxes.get(name))
+
+    yield from labelled_in(source, images, _smiles(root), record)
 
 
 def _placed(row: dict[str, Any], landmarks: str | None, box: str | None) -> Record:
@@ -98,8 +89,8 @@ def _placed(row: dict[str, Any], landmarks: str | None, box: str | None) -> Reco
     return row
 
 
-def _smiles(root: Path) -> Iterator[tuple[int, str, bool | None]]:
-    """(line number, picture, whether it smiles or None where the line is malformed) of the attribute file."""
+def _smiles(root: Path) -> Iterator[Label[bool]]:
+    """The attribute file: whether each picture smiles."""
     file = _find(root, ATTRIBUTES)
     assert file is not None
     names: list[str] = []
@@ -111,7 +102,8 @@ def _smiles(root: Path) -> Iterator[tuple[int, str, bool | None]]:
                 raise InputError(f"{file} does not name the attribute Smiling in its second line")
         elif number > 2 and cells:
             values = dict(zip(names, cells[1:], strict=False)) if len(cells) == len(names) + 1 else {}
-            yield number, cells[0], {"1": True, "-1": False}.get(values.get("Smiling", ""))
+            is_smiling = {"1": True, "-1": False}.get(values.get("Smiling", ""))
+            yield Label(cells[0], f"line {number}", NOT_ATTRIBUTES if is_smiling is None else is_smiling)
 
 
 def _table(root: Path, name: str) -> dict[str, str]:

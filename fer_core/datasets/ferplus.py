@@ -23,7 +23,8 @@ import numpy as np
 from pydantic import Field
 
 from fer_core.datasets.base import SMALL, Adapter, Picture, Record, Rejected, always, read_picture
-from fer_core.datasets.folders import inside, is_picture, key_of, pictures_in, read_cells, read_table, wrong_folder
+from fer_core.datasets.folders import is_picture, key_of, read_cells, read_table, wrong_folder
+from fer_core.datasets.label_table import Label, labelled_in
 from fer_core.errors import InputError
 from fer_core.options import Frozen
 from fer_core.vocabulary import EIGHT
@@ -103,27 +104,13 @@ def _image_records(source: Path, root: Path, label_of: Labeller) -> Iterator[Rec
 
 
 def _part_records(source: Path, folder: Path, split: str, label_of: Labeller) -> Iterator[Record]:
-    label_file = folder / "label.csv"
-    if not label_file.is_file():
+    if not (folder / "label.csv").is_file():
         raise InputError(f"{folder} has no label.csv; ferplus expects {LAYOUT}")
-    present = {path.name for path in pictures_in(folder)}
-    labelled: set[str] = set()
-    for number, cells in read_cells(label_file):
-        name, line = cells[0].strip(), f"line {number}"
-        key, votes = f"{key_of(source, folder)}/{name}", _votes(cells[2:])
-        if inside(name) is None:
-            yield Rejected(name, "path leaves the source folder", line)
-        elif votes is None:
-            yield Rejected(key, "label line is not a name, a box and ten votes", line)
-        elif name in labelled:
-            yield Rejected(key, "labelled twice", line)
-        elif name not in present:
-            yield Rejected(key, "label matches no image", line)
-        else:
-            yield _record(key, votes, split, label_of)
-        labelled.add(name)
-    for name in sorted(present - labelled):
-        yield Rejected(f"{key_of(source, folder)}/{name}", "image without a label")
+    labels = (
+        Label(cells[0].strip(), f"line {number}", _votes(cells[2:]) or "label line is not a name, a box and ten votes")
+        for number, cells in read_cells(folder / "label.csv")
+    )
+    yield from labelled_in(source, folder, labels, lambda key, votes: _record(key, votes, split, label_of))
 
 
 def _table_records(source: Path, pixels: Path, names: Path, label_of: Labeller) -> Iterator[Record]:

@@ -16,6 +16,7 @@ from typing import Any
 from fer_core.datasets.base import Adapter, Record, Rejected
 from fer_core.datasets.folders import files_below, folders_in, inside, is_picture, key_of, read_table, wrong_folder
 from fer_core.errors import InputError
+from fer_core.pose import view_of
 from fer_core.vocabulary import EXPRESSIONS
 
 LAYOUT = (
@@ -123,7 +124,7 @@ def _numbers(cells: dict[str, str]) -> dict[str, Any]:
     known: dict[str, Any] = {}
     if cells.get("pose"):
         known["pose_yaw"] = _within(cells["pose"], -180.0, 180.0)
-        known["pose_bin"] = 45 * round(known["pose_yaw"] / 45)
+        known["pose_bin"] = view_of(known["pose_yaw"])
     if cells.get("intensity"):
         known["intensity"] = _within(cells["intensity"], 0.0, 1.0)
     return known

@@ -12,18 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fer_core.datasets.base import Adapter, Record, Rejected
+from fer_core.datasets.expression_codes import EXPRESSION_OF_CODE
 from fer_core.datasets.folders import key_of, pictures_of_set
 
 LAYOUT = "a folder jaffe with files such as KA.AN1.39.tiff (model, expression and take, number)"
-EXPRESSION_OF_CODE = {
-    "NE": "neutral",
-    "HA": "happiness",
-    "SU": "surprise",
-    "SA": "sadness",
-    "AN": "anger",
-    "DI": "disgust",
-    "FE": "fear",
-}
 FILE_NAME = re.compile(r"(KA|KL|KM|KR|MK|NA|NM|TM|UY|YM)\.(NE|HA|SU|SA|AN|DI|FE)(\d)\.(\d{1,3})\.\w+", re.IGNORECASE)
 
 

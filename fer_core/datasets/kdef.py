@@ -13,18 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fer_core.datasets.base import Adapter, Record, Rejected
+from fer_core.datasets.expression_codes import EXPRESSION_OF_CODE
 from fer_core.datasets.folders import key_of, pictures_of_set
 
 LAYOUT = "a folder KDEF with folders such as AF01 and in them files such as AF01AFFL.JPG"
-EXPRESSION_OF_CODE = {
-    "NE": "neutral",
-    "HA": "happiness",
-    "SU": "surprise",
-    "SA": "sadness",
-    "AN": "anger",
-    "DI": "disgust",
-    "AF": "fear",
-}
+EXPRESSION_OF_KDEF_CODE = EXPRESSION_OF_CODE | {"AF": "fear"}  # FILE_NAME lets no FE through
 YAW_OF_VIEW = {"FL": -90, "HL": -45, "S": 0, "HR": 45, "FR": 90}
 FILE_NAME = re.compile(r"([AB])([FM]\d\d)(NE|HA|SU|SA|AN|DI|AF)(FL|HL|S|HR|FR)\.\w+", re.IGNORECASE)
 AVERAGED = re.compile(r"[FM](NE|HA|SU|SA|AN|DI|AF?)(FL|HL|S|HR|FR)\.\w+", re.IGNORECASE)
@@ -46,7 +39,7 @@ def records(source: Path, options: None) -> Iterator[Record]:
             session, person, expression, view = (part.upper() for part in match.groups())
             yield {
                 "source_path": key,
-                "expression": EXPRESSION_OF_CODE[expression],
+                "expression": EXPRESSION_OF_KDEF_CODE[expression],
                 "subject_id": person,
                 "sequence_id": session + person,
                 "pose_yaw": float(YAW_OF_VIEW[view]),

@@ -13,21 +13,15 @@ The official split is train / test (papers that speak of a validation set mean t
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
 from fer_core.datasets.base import Adapter, Form, Picture, Record, Rejected, read_picture
-from fer_core.datasets.folders import (
-    first_folder,
-    inside,
-    key_of,
-    pictures_in,
-    read_lines,
-    root_of,
-    wrong_folder,
-)
+from fer_core.datasets.folders import first_folder, read_lines, root_of, wrong_folder
+from fer_core.datasets.label_table import Label, labelled_in
 from fer_core.datasets.points import finite_numbers, with_zero_z
 from fer_core.options import Frozen
 
@@ -37,6 +31,7 @@ LAYOUT = (
     "Image/original/train_00001.jpg)"
 )
 EXPRESSIONS = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+NOT_A_LABEL = "label line is not a name of train or test and a code"
 NUM_LANDMARKS = 5
 
 
@@ -59,7 +54,8 @@ def records(source: Path, options: RafDbOptions) -> Iterator[Record]:
     basic = None if root is None else _basic(root, options)
     if basic is None:
         raise wrong_folder(source, LAYOUT)
-    return _records(source, basic, options)
+    labels = _labels(basic.labels, options.pictures == "aligned")
+    return labelled_in(source, basic.images, labels, partial(_record, options))
 
 
 def _basic(root: Path, options: RafDbOptions) -> Basic | None:
@@ -69,33 +65,23 @@ def _basic(root: Path, options: RafDbOptions) -> Basic | None:
     return None if labels is None or images is None else Basic(labels, images)
 
 
-def _records(source: Path, basic: Basic, options: RafDbOptions) -> Iterator[Record]:
-    is_aligned = options.pictures == "aligned"
-    present = {file.name for file in pictures_in(basic.images)}
-    labelled: set[str] = set()
-    for number, line in read_lines(basic.labels):
+def _labels(file: Path, is_aligned: bool) -> Iterator[Label[tuple[str, str]]]:
+    """The label file: (split, code) of each picture, named as in the chosen form."""
+    for number, line in read_lines(file):
         if not line.strip():
             continue
         listed, code = line.split() if len(line.split()) == 2 else (line.strip(), "")
         name = listed.replace(".jpg", "_aligned.jpg") if is_aligned else listed
-        key, where = f"{key_of(source, basic.images)}/{name}", f"line {number}"
         split = next((split for split in ("train", "test") if listed.startswith(f"{split}_")), None)
-        if inside(name) is None:
-            yield Rejected(name, "path leaves the source folder", where)
-        elif split is None or not code:
-            yield Rejected(key, "label line is not a name of train or test and a code", where)
-        elif name in labelled:
-            yield Rejected(key, "labelled twice", where)
-        elif name not in present:
-            yield Rejected(key, "label matches no image", where)
-        elif code not in set("1234567"):
-            yield Rejected(key, "label is not an expression", code)
-        else:
-            known = {"expression": EXPRESSIONS[int(code) - 1], "split": split}
-            yield {"source_path": key, **known, **({"is_face_crop": True} if is_aligned else {})}
-        labelled.add(name)
-    for name in sorted(present - labelled):
-        yield Rejected(f"{key_of(source, basic.images)}/{name}", "image without a label")
+        yield Label(name, f"line {number}", (split, code) if split and code else NOT_A_LABEL)
+
+
+def _record(options: RafDbOptions, key: str, label: tuple[str, str]) -> Record:
+    split, code = label
+    if code not in set("1234567"):
+        return Rejected(key, "label is not an expression", code)
+    known = {"expression": EXPRESSIONS[int(code) - 1], "split": split}
+    return {"source_path": key, **known, **({"is_face_crop": True} if options.pictures == "aligned" else {})}
 
 
 def picture(source: Path | None, row: dict[str, Any]) -> Picture:

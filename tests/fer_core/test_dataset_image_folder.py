@@ -128,6 +128,12 @@ def test_the_first_of_two_lines_counts(source):
     assert by_path(scan)["sad/1.png"]["subject_id"] == "anna"
 
 
+@pytest.mark.parametrize(("pose", "view"), [("20", 0), ("-22.5", -45), ("-80", -90), ("135", 90), ("-180", -90)])
+def test_a_pose_is_in_the_nearest_of_the_five_views(source, pose, view):
+    row = by_path(with_table(source, f"path,pose\nsad/1.png,{pose}\n"))["sad/1.png"]
+    assert (row["pose_yaw"], row["pose_bin"]) == (float(pose), view)
+
+
 def test_a_table_with_another_column_or_without_paths_is_an_error(source):
     with pytest.raises(InputError, match=r"labels\.csv has the column 'person'; known are path, expression"):
         with_table(source, "path,person\nsad/1.png,anna\n")
