@@ -1,6 +1,6 @@
 # make demo   the whole pipeline on synthetic faces      make test   the unit tests
 # make check  formatter, linter, types, architecture     make test-slow / test-integration   the other lanes
-# make bench  timings beside the peers; KDEF=FOLDER adds those of face detection and of a whole ingest
+# make bench  timings beside the peers; KDEF=FOLDER, FERPLUS=FOLDER, LFW=FOLDER add those on real faces
 PYTHON ?= python3.11
 BIN := .venv/bin
 HOME_DIR ?= .fer
@@ -32,10 +32,17 @@ bench: .venv-bench/ready
 	.venv-bench/bin/python -m benchmarks.reading
 	.venv-bench/bin/python -m benchmarks.cropping
 	.venv-bench/bin/python -m benchmarks.scale
+	.venv-bench/bin/python -m benchmarks.ingest --memory 10000 100000
 ifdef KDEF
 	$(MAKE) .venv-detector/ready
-	.venv-bench/bin/python -m benchmarks.face_detection $(KDEF) --peer-python .venv-detector/bin/python
+	.venv-bench/bin/python -m benchmarks.face_detection $(KDEF) --people 70 --peer-python .venv-detector/bin/python
 	.venv-bench/bin/python -m benchmarks.ingest --dataset kdef --source $(KDEF)
+endif
+ifdef FERPLUS
+	.venv-bench/bin/python -m benchmarks.ingest --dataset ferplus --source $(FERPLUS)
+endif
+ifdef LFW
+	.venv-bench/bin/python -m benchmarks.identity_clusters --lfw $(LFW) $(if $(KDEF),--kdef $(KDEF))
 endif
 
 .venv-bench/ready: requirements.txt constraints.txt benchmarks/requirements.txt
