@@ -13,8 +13,11 @@ from fer_core.datasets.base import Form
 from fer_core.datasets.folders import require_folder
 from fer_core.faces.finding import ROTATIONS, Cropping
 from fer_core.folds import Part
+from fer_core.home_options import DirectoriesOptions as DirectoriesOptions
+from fer_core.home_options import HomeOptions as HomeOptions
+from fer_core.home_options import PromoteOptions as PromoteOptions
 from fer_core.methods import Method, Recipe
-from fer_core.options import Frozen
+from fer_core.options import Frozen, at_most_one
 
 
 def _one_of(registry: dict[str, Any]) -> AfterValidator:
@@ -24,12 +27,6 @@ def _one_of(registry: dict[str, Any]) -> AfterValidator:
         return name
 
     return AfterValidator(check)
-
-
-def _at_most_one(options: Frozen, *names: str) -> None:
-    given = ["--" + name.replace("_", "-") for name in names if getattr(options, name, False)]
-    if len(given) > 1:
-        raise ValueError(f"{' and '.join(given)} do not go together: choose one")
 
 
 def _fields(options: dict[str, Any]) -> dict[str, Any]:
@@ -47,15 +44,6 @@ MethodOptions: Any = create_model(
     __base__=Frozen,
     **_fields({name: method.Options for name, method in methods.REGISTRY.items()}),
 )
-
-
-class HomeOptions(Frozen):
-    """What every command takes."""
-
-    home: Path = Field(Path(".fer"), description="folder that holds everything a run writes (env FER_HOME)")
-    config: Path | None = Field(None, description="YAML file of options; the command line goes before it")
-    json_: bool = Field(False, alias="json", description="print one JSON object as the last line of stdout")
-    verbose: bool = Field(False, description="show the engines' own logs and tracebacks")
 
 
 class CatalogOptions(HomeOptions, DatasetOptions):
@@ -99,7 +87,7 @@ class ProofOptions(Frozen):
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
-        _at_most_one(self, "verify", "repair", "dry_run")
+        at_most_one(self, "verify", "repair", "dry_run")
         return self
 
 
@@ -162,12 +150,24 @@ class CropOptions(CatalogOptions):
 class PrepareOptions(CropOptions, ProofOptions):
     """The prepare command."""
 
-    tuples: Literal["none", "five", "similarity"] = Field(
-        "none", description="make five-tuples (dml_net) or similarity triplets (landmark_vae) too"
+    tuples: Literal["none", "five", "similarity", "human"] = Field(
+        "none",
+        description="make five-tuples (dml_net) or similarity triplets (landmark_vae) too; human: by people's --votes",
+    )
+    votes: Path | None = Field(
+        None, description="csv with reference, a, b (source paths) and votes_a, votes_b: what people found more similar"
     )
     tuple_epochs: int = Field(1, ge=1, description="five-tuples are drawn anew for every epoch: for how many")
     num_triplets: int | None = Field(None, ge=1, description="similarity triplets; unset: one for each training row")
     seed: int = Field(0, ge=0, lt=2**31, description="of the tuples and of who is held out")
+
+    @model_validator(mode="after")
+    def _human_triplets_have_votes(self) -> Self:
+        if (self.tuples == "human") != (self.votes is not None):
+            raise ValueError("--tuples human and --votes FILE go together")
+        if self.votes is not None and not self.votes.is_file():
+            raise ValueError(f"--votes {self.votes} does not exist or is not a file")
+        return self
 
 
 class TrainOptions(CropOptions, MethodOptions):
@@ -259,34 +259,3 @@ class RetrainOptions(EvaluateOptions):
     """All stages in one."""
 
     model_name: str = Field("fer", pattern=r"^[A-Za-z0-9_-]+$", description="name in the registry")
-
-
-class PromoteOptions(HomeOptions):
-    """Registered version -> champion, if it is better."""
-
-    model_name: str = Field("fer", pattern=r"^[A-Za-z0-9_-]+$", description="name in the registry")
-    version: int | None = Field(None, ge=1, description="unset: the newest challenger")
-    dry_run: bool = Field(False, description="say what would happen, change nothing")
-
-
-class DirectoriesOptions(HomeOptions):
-    """The data set directories of a home: what is there, whether it is whole, and what may go."""
-
-    verify: bool = Field(False, description="compare every file with its manifest and name the damage; exit code 1")
-    remove: bool = Field(False, description="delete what nothing uses; asks first")
-    dry_run: bool = Field(False, description="say what --remove would delete, and delete nothing")
-    yes: bool = Field(False, description="with --remove: do not ask")
-    older_than: float = Field(
-        7, ge=0, description="days: what was made or used since stays, and what that is made from"
-    )
-    evaluations: bool = Field(False, description="delete unregistered evaluations too, and what only they use")
-
-    @model_validator(mode="after")
-    def _can_be_done(self) -> Self:
-        _at_most_one(self, "verify", "remove")
-        _at_most_one(self, "verify", "dry_run")
-        if self.yes and not self.remove:
-            raise ValueError("--yes answers for --remove, which is not given")
-        if not self.home.is_dir():
-            raise ValueError(f"--home {self.home} does not exist: there is nothing to list")
-        return self

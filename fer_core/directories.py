@@ -8,7 +8,7 @@ and goes on at its first missing shard; two writers of one directory write the s
 import base64
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,10 +178,7 @@ def read_columns(path: Path, prefix: str, columns: list[str]) -> pa.Table:
     Raises:
         InputError: a shard is missing or damaged; the message names it.
     """
-    shards = read_manifest(path).shards
-    names = sorted(name for name in shards if name.startswith(prefix))
-    assert names, f"{path} holds no {prefix}*"
-    return pa.concat_tables(_read_pages(path / name, shards[name]["bytes"], columns) for name in names)
+    return _read_all(path, prefix, lambda file, shard: _read_pages(file, shard["bytes"], columns))
 
 
 def _read_pages(file: Path, size: int, columns: list[str]) -> pa.Table:
@@ -209,10 +206,15 @@ def read_tables(path: Path, prefix: str, columns: list[str] | None = None) -> pa
     Raises:
         InputError: a shard is missing or damaged; the message names it.
     """
+    return _read_all(path, prefix, lambda file, shard: _read_checked(file, shard["sha256"], columns))
+
+
+def _read_all(path: Path, prefix: str, read: Callable[[Path, dict[str, Any]], pa.Table]) -> pa.Table:
+    """One table of the shards whose names start with `prefix`; `read` gets each file and its part of the manifest."""
     shards = read_manifest(path).shards
     names = sorted(name for name in shards if name.startswith(prefix))
     assert names, f"{path} holds no {prefix}*"
-    return pa.concat_tables(_read_checked(path / name, shards[name]["sha256"], columns) for name in names)
+    return pa.concat_tables(read(path / name, shards[name]) for name in names)
 
 
 def read_shard(path: Path, name: str, columns: list[str] | None = None) -> pa.Table:

@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from fer_core.datasets.folders import read_table
 from fer_core.directories import read_columns
 from fer_core.errors import InputError
 from fer_core.estimated_identities import with_estimates
 from fer_core.files import write_table
 from fer_core.folds import Part, groups_of, roles
-from fer_core.tuples import build_five_tuples, label_triplets, used_fraction
+from fer_core.tuples import agreement, build_five_tuples, human_triplets, label_triplets, used_fraction
 
 FIVE = ("anchor", "pose_positive", "pose_negative", "identity_positive", "identity_negative")
 TRIPLET = ("reference", "positive", "negative")
+VOTES = ("reference", "a", "b", "votes_a", "votes_b")
+"""The columns of a file of people's answers: three source paths, and how many of five found a, or b, more similar."""
 _COLUMNS = ["sample_id", "split", "subject_id", "sequence_id", "expression", "intensity", "pose_bin", "rotation"]
 
 
@@ -91,6 +94,48 @@ def write_triplets(folder: Path, samples: Samples, num_triplets: int | None, see
     triplets_T3 = label_triplets(known.expression, intensity, num_triplets or len(known), seed)
     _write(folder, 0, known, triplets_T3, TRIPLET)
     return {"tuples": len(triplets_T3), "samples": len(known)}
+
+
+def write_human_triplets(folder: Path, faces: Path, votes: Path, part: Part, seed: int) -> dict[str, Any]:
+    """Write the triplets that people's answers give, by columns TRIPLET, the vote difference as `weight`, and `split`.
+
+    Args:
+        votes: csv with a header and the columns VOTES.
+
+    Returns:
+        tuples; samples in them; agreement: split of the reference -> vote difference -> triplets (table I); left_out:
+        lines about pictures that no face crop was made of.
+
+    Raises:
+        InputError: a line is no three pictures and five answers, or all are left out.
+    """
+    table = read_columns(faces, "part-", ["source_path", *_COLUMNS])
+    columns = {name: np.array(table[name].to_pylist(), dtype=object) for name in ("source_path", *_COLUMNS)}
+    group = groups_of(*(columns[name].tolist() for name in ("subject_id", "sequence_id", "sample_id")))
+    role = np.array(roles(columns["split"].tolist(), group, part, seed))
+    upright = np.flatnonzero(columns["rotation"].astype(float) == 0)
+    place_of = {path: place for place, path in zip(upright.tolist(), columns["source_path"][upright], strict=True)}
+    answers, left_out = [], 0
+    for number, line in read_table(votes, VOTES):
+        if not (line.get("votes_a", "").isdecimal() and line.get("votes_b", "").isdecimal()):
+            raise InputError(f"{votes} line {number}: votes_a and votes_b must be numbers of answers")
+        places = [place_of.get(line[name]) for name in VOTES[:3]]
+        if None in places:
+            left_out += 1
+        else:
+            answers.append([*places, int(line["votes_a"]), int(line["votes_b"])])
+    if not answers:
+        raise InputError(f"{votes} says nothing of pictures that became face crops; {left_out} lines are of others")
+    made = human_triplets(np.array(answers))
+    ids = {name: pa.array(columns["sample_id"][made.triplets_V3[:, at]].tolist()) for at, name in enumerate(TRIPLET)}
+    known = {"weight": pa.array(made.weight_V), "split": pa.array(role[made.triplets_V3[:, 0]].tolist())}
+    write_table(folder / shard_name(0), pa.table(ids | known))
+    return {
+        "tuples": len(answers),
+        "samples": len(np.unique(made.triplets_V3)),
+        "agreement": agreement(made, role.tolist()),
+        "left_out": left_out,
+    }
 
 
 def shard_name(epoch: int) -> str:

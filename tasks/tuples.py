@@ -9,8 +9,15 @@ from prefect.cache_policies import NO_CACHE
 from fer_core.code_digest import code_digest
 from fer_core.config import PrepareOptions
 from fer_core.directories import Directory
+from fer_core.files import file_sha256
 from fer_core.folds import Part
-from fer_core.tuple_shards import read_samples, shard_name, write_five_tuples, write_triplets
+from fer_core.tuple_shards import (
+    read_samples,
+    shard_name,
+    write_five_tuples,
+    write_human_triplets,
+    write_triplets,
+)
 from infra.progress import Ticker, logger
 from tasks.made import Made, make
 
@@ -35,11 +42,14 @@ def write_tuples(
             "seed": options.seed,
             "part": list(part),
         },
-        inputs={"faces": faces.content},
+        inputs={"faces": faces.content} | ({"votes": file_sha256(options.votes)} if options.votes else {}),
         code=code_digest("fer_core.tuple_shards"),
     )
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
+        if options.votes is not None:
+            summary = write_human_triplets(directory.path, faces.path, options.votes, part, options.seed)
+            return [shard_name(0)], summary
         samples = read_samples(faces.path, part, options.seed)
         if options.tuples == "similarity":
             return [shard_name(0)], write_triplets(directory.path, samples, options.num_triplets, options.seed)

@@ -9,7 +9,15 @@ from fer_core.estimated_identities import BY, IDENTITIES
 from fer_core.folds import Part
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import index_name, write_picture_shard
-from fer_core.tuple_shards import FIVE, TRIPLET, read_samples, shard_name, write_five_tuples, write_triplets
+from fer_core.tuple_shards import (
+    FIVE,
+    TRIPLET,
+    read_samples,
+    shard_name,
+    write_five_tuples,
+    write_human_triplets,
+    write_triplets,
+)
 
 
 def grid(**changed):
@@ -123,3 +131,53 @@ def test_triplets_go_by_expression_and_degree(tmp_path):
     table = pq.read_table(tmp_path / shard_name(0))
     assert tuple(table.column_names) == TRIPLET
     assert set(np.concatenate([table[name].to_pylist() for name in TRIPLET])) == set(samples.sample_id)
+
+
+def votes_file(tmp_path, lines):
+    file = tmp_path / "votes.csv"
+    file.write_text("reference,a,b,votes_a,votes_b\n" + "\n".join(lines) + "\n")
+    return file
+
+
+def with_paths(rows):
+    return [{**row, "source_path": f"pictures/{row['sample_id']}.png"} for row in rows]
+
+
+def test_peoples_answers_become_weighted_triplets_with_their_agreement(tmp_path):
+    faces = faces_of(tmp_path, with_paths(grid()))
+    names = ["0anger00", "0fear00", "1anger00", "5fear00"]
+    path = {name: f"pictures/{name}.png" for name in names}
+    lines = [
+        f"{path[names[0]]},{path[names[1]]},{path[names[2]]},1,4",
+        f"{path[names[0]]},{path[names[2]]},{path[names[1]]},5,0",
+        f"{path[names[3]]},{path[names[0]]},{path[names[1]]},2,3",
+        f"{path[names[0]]},gone.png,{path[names[1]]},2,3",
+    ]
+    summary = write_human_triplets(tmp_path, faces, votes_file(tmp_path, lines), Part(), 0)
+    assert summary == {
+        "tuples": 3,
+        "samples": 4,
+        "agreement": {"train": {5: 1, 3: 1, 1: 0}, "test": {5: 0, 3: 0, 1: 1}},
+        "left_out": 1,
+    }
+    assert pq.read_table(tmp_path / shard_name(0)).to_pylist() == [
+        {"reference": names[0], "positive": names[2], "negative": names[1], "weight": 3, "split": "train"},
+        {"reference": names[0], "positive": names[2], "negative": names[1], "weight": 5, "split": "train"},
+        {"reference": names[3], "positive": names[1], "negative": names[0], "weight": 1, "split": "test"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("pictures/0anger00.png,pictures/0fear00.png,pictures/1anger00.png,4,x", "line 2: votes_a and votes_b"),
+        ("pictures/0anger00.png,pictures/0fear00.png,pictures/1anger00.png,4", "line 2: votes_a and votes_b"),
+        ("pictures/0anger00.png,pictures/0fear00.png,pictures/1anger00.png,2,2", "needs 5 votes"),
+        ("pictures/0anger00.png,pictures/0anger00.png,pictures/1anger00.png,2,3", "needs three different samples"),
+        ("a,b,c,2,3", "says nothing of pictures that became face crops; 1 lines are of others"),
+    ],
+)
+def test_answers_that_cannot_be_taken_are_named(tmp_path, line, message):
+    faces = faces_of(tmp_path, with_paths(grid()))
+    with pytest.raises(InputError, match=message):
+        write_human_triplets(tmp_path, faces, votes_file(tmp_path, [line]), Part(), 0)
