@@ -383,3 +383,15 @@ def test_a_drawn_face_is_found_and_cropped_as_by_its_own_landmarks(monkeypatch, 
 
 def _grey(data):
     return cv2.cvtColor(decode(data), cv2.COLOR_RGB2GRAY).astype(np.float64)
+
+
+def test_of_several_faces_that_of_the_annotated_box_is_taken(finds):
+    large, small = detection(), detection(shift=(-5.0, -5.0), scale=0.4)
+    finds(large, small)
+    box = [float(at) for at in small.box]
+    marked = crop_of(catalog_row(face_box=box))
+    assert marked["crop_by"] == "mtcnn"
+    placed = by_landmarks(small.landmarks_52.astype(float), None, "mtcnn")
+    np.testing.assert_array_equal(decode(marked["image"]), crops_of(PICTURE, placed.placement, 48)[0])
+    elsewhere = crop_of(catalog_row(face_box=[0.0, 160.0, 30.0, 190.0]))
+    assert elsewhere["crop_by"] == "face box"
