@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field, create_model, model_validator
 
 from fer_core import backbones, datasets, methods
 from fer_core.datasets.base import Form
-from fer_core.datasets.folders import require_folder
+from fer_core.datasets.folders import refuse_inside, require_folder
+from fer_core.directories import require_place
 from fer_core.faces.finding import ROTATIONS, Cropping
 from fer_core.folds import Part
 from fer_core.home_options import DirectoriesOptions as DirectoriesOptions
@@ -61,6 +62,7 @@ class CatalogOptions(HomeOptions, DatasetOptions):
             raise ValueError(f"--source is missing: {self.dataset} expects {self.adapter.layout}")
         if self.adapter.needs_source and self.source is not None:
             require_folder(self.source, self.adapter.layout)
+            refuse_inside("--home", self.home, self.source)
         return self
 
     @property
@@ -134,6 +136,14 @@ class CropOptions(CatalogOptions):
             raise ValueError(
                 "--rotations must be different and have 0 among them: upright rows are embedded and tested"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _stream_is_a_place(self) -> Self:
+        if self.stream is not None:
+            require_place(self.stream)
+            if self.source is not None and "://" not in self.stream:
+                refuse_inside("--stream", Path(self.stream), self.source)
         return self
 
     @property

@@ -165,6 +165,21 @@ def folder_at(uri: str) -> Path:
     return cast(Path, UPath(uri))
 
 
+def require_place(uri: str) -> None:
+    """Raise InputError unless a path or fsspec URI names a folder that outlives the command.
+
+    Raises:
+        InputError: its protocol is unknown, needs a package that is not installed, or keeps nothing; or it is empty.
+    """
+    try:
+        place = UPath(uri)
+        is_named = bool(uri) and bool(place.path.strip("/")) and place.protocol != "memory"
+    except (ValueError, ImportError, NotImplementedError) as error:
+        raise InputError(f"--stream {uri}: {error}") from None
+    if not is_named:
+        raise InputError(f"--stream {uri!r} names no folder that lasts; give a path or a URI such as s3://bucket/faces")
+
+
 def shards_of(path: Path, prefix: str) -> list[str]:
     """The names of a finished directory's shards that start with `prefix`, in order."""
     return sorted(name for name in read_manifest(path).shards if name.startswith(prefix))

@@ -128,6 +128,17 @@ class _Partitions:
             self._rows, self._bytes = [], 0
 
 
+def check_faces(summary: dict[str, Any]) -> None:
+    """Raise unless a face was cropped.
+
+    Raises:
+        InputError: none was; what stood in the way is counted.
+    """
+    if not summary["rows"]:
+        aside = ", ".join(f"{count} {reason}" for reason, count in summary["set_aside"].items())
+        raise InputError(f"no face could be cropped (set aside: {aside}); try another --landmarks, or --no-face centre")
+
+
 def check_summary(dataset: str, summary: dict[str, Any]) -> None:
     """Raise unless something was taken.
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 from upath import UPath
 
 from fer_core.directories import MANIFEST, read_columns, read_manifest
+from fer_core.errors import InputError
 from fer_core.estimated_identities import IDENTITIES
 from fer_core.files import write_bytes
 from fer_core.records import SAMPLE_SCHEMA
@@ -73,6 +74,20 @@ def upload(directory: Path, destination: Path, look_inside: bool = False) -> Non
         if not is_there or (look_inside and hashlib.sha256(file.read_bytes()).hexdigest() != shard["sha256"]):
             file.write_bytes((directory / name).read_bytes())
     (destination / MANIFEST).write_bytes((directory / MANIFEST).read_bytes())
+
+
+def try_out(destination: Path) -> None:
+    """Make a folder on any file system and write to it, before there is much to lose.
+
+    Raises:
+        InputError: it cannot be made or written to.
+    """
+    try:
+        destination.mkdir(parents=True, exist_ok=True)
+        (destination / "written-to").write_bytes(b"")
+        (destination / "written-to").unlink()
+    except (OSError, NotImplementedError, ImportError) as error:
+        raise InputError(f"--stream {destination} cannot be written to: {error or type(error).__name__}") from error
 
 
 class PictureStream:

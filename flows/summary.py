@@ -9,6 +9,9 @@ from tasks.inspection import Proof
 from tasks.made import Fold, Level, Made
 from tasks.registry import Promotion, Registered
 
+_OF_THE_LAST = ("set_aside", "crop_by", "estimated_subjects")
+"""What the last of several stages says of the data; counts are those of the catalog."""
+
 
 class Summary:
     """Gathers the JSON of a command from the stages it ran."""
@@ -43,7 +46,13 @@ class Summary:
         """What has gone."""
         names = [entry.name for entry in entries]
         left = [row for row in self.values["directories"] if row["name"] not in names]
-        return self._with(directories=left, removed=names, freed_bytes=sum(entry.bytes for entry in entries))
+        left = [{**row, "used_by": [user for user in row["used_by"] if user not in names]} for row in left]
+        return self._with(
+            directories=left,
+            removed=names,
+            nothing_removed=not names,
+            freed_bytes=sum(entry.bytes for entry in entries),
+        )
 
     def tuples(self, made: Made) -> Self:
         """Tuples by epoch."""
@@ -55,7 +64,7 @@ class Summary:
         self._count(*stages)
         self.values |= {**stages[0].summary, "directory": str(stages[0].path)}
         self.values["repaired"] = [str(file) for made in stages for file in made.repaired]
-        self.values["set_aside"] = stages[-1].summary["set_aside"]
+        self.values |= {name: value for name, value in stages[-1].summary.items() if name in _OF_THE_LAST}
         if len(stages) > 1:
             self.values |= {"faces": str(stages[1].path), "face_rows": stages[1].summary["rows"]}
         return self
@@ -149,6 +158,8 @@ def _listing(values: dict[str, Any]) -> str:
     if "removable" in values:
         lines += [f"would be removed: {len(values['removable'])}, {values['removable_bytes'] / 1e6:.1f} MB"]
         lines += [f"  {name}" for name in values["removable"]]
+    if values.get("nothing_removed"):
+        lines += ["removed: nothing; what nothing uses is younger than --older-than days, or an evaluation"]
     if values["removed"]:
         lines += [f"removed: {len(values['removed'])}, {values['freed_bytes'] / 1e6:.1f} MB"]
     if "damaged" in values:
@@ -180,7 +191,7 @@ def _results(values: dict[str, Any]) -> str:
     rows: list[tuple[str, str]] = [(name, str(values[name])) for name in counts if name in values]
     metrics = values.get("metrics") or {}
     rows += [(name, _with_deviation(name, metrics)) for name in metrics if not name.endswith("_std")]
-    shown = ("verdict", "reason", "model_version", "champion", "directory", "run", "report")
+    shown = ("verdict", "reason", "model_version", "champion", "directory", "faces", "tuples", "run", "report")
     rows += [(name, str(values[name])) for name in shown if values.get(name) is not None]
     if "damaged" in values:
         rows += [("damaged", ", ".join(values["damaged"]) or f"none of {values['files']} files")]

@@ -18,7 +18,7 @@ from fer_core.datasets.base import Record
 from fer_core.directories import Directory, folder_at, read_manifest, shards_of
 from fer_core.estimated_identities import write_identities
 from fer_core.faces.crop import write_face_shard
-from fer_core.streaming import CLASS_SORTED, upload, write_class_sorted
+from fer_core.streaming import CLASS_SORTED, try_out, upload, write_class_sorted
 from infra.dask_engine import map_partitions
 from infra.progress import Ticker, logger
 from infra.settings import Settings
@@ -103,6 +103,8 @@ def write_faces(options: CropOptions, catalog: Made, repair: bool = False) -> Ma
     Where identities are to be estimated, the faces without a subject are clustered.
     """
     directory = faces_directory(options, catalog.content)
+    if options.stream is not None:
+        try_out(folder_at(options.stream))
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
         shards = shards_of(catalog.path, "part-")
@@ -112,7 +114,7 @@ def write_faces(options: CropOptions, catalog: Made, repair: bool = False) -> Ma
         summary["set_aside"] = dict(Counter(catalog.summary["set_aside"]) + Counter(summary["set_aside"]))
         if options.identities == "estimated":
             summary["estimated_subjects"] = write_identities(directory.path, options.cropping.margin)
-        ingesting.check_summary(options.dataset, summary)
+        ingesting.check_faces(summary)
         return ingesting.files_of(directory.path), summary
 
     made = make("prepare", directory, build, repair)

@@ -8,7 +8,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from fer_core.config import CatalogOptions, CropOptions
-from fer_core.directories import MANIFEST, damaged_files, read_manifest
+from fer_core.directories import MANIFEST, damaged_files, folder_at, read_manifest
 from fer_core.errors import InputError
 from fer_core.inspection import inspect
 from infra.progress import Ticker, logger
@@ -40,14 +40,36 @@ def prove_catalog(options: CatalogOptions) -> Proof:
 
 @task(cache_policy=NO_CACHE)
 def prove_faces(options: CropOptions) -> list[Proof]:
-    """Compare every file of the catalog and of its face crops with their manifests.
+    """Compare every file of the catalog, of its face crops, and of what was made from them, with their manifests.
 
-    Where the faces are is known by the catalog's manifest: if that is damaged, nothing is said of them.
+    That is their tuples, and their copies sorted by class, here and at `--stream`. Where something is is known by the
+    manifest of what it is made from: if that is damaged, nothing is said of it.
     """
     catalog = _prove(catalog_directory(options).path)
     if MANIFEST in catalog.damaged:
         return [catalog]
-    return [catalog, _prove(faces_directory(options, read_manifest(catalog.path).content).path)]
+    faces = _prove(faces_directory(options, read_manifest(catalog.path).content).path)
+    if MANIFEST in faces.damaged:
+        return [catalog, faces]
+    content = read_manifest(faces.path).content
+    made = [path for folder in ("tuples", "streams") for path in _made_from(options.home / folder, content)]
+    if options.stream is not None:
+        copies = [folder_at(options.stream) / path.name for path in made if path.parent.name == "streams"]
+        made += [path for path in copies if path.exists()]
+    return [catalog, faces, *(prove(path) for path in made)]
+
+
+def _made_from(folder: Path, content: str) -> list[Path]:
+    """The finished directories in a folder of the home that are made from faces with this content digest."""
+    finished = sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
+    return [path for path in finished if _inputs_of(path).get("faces") == content]
+
+
+def _inputs_of(path: Path) -> dict[str, str]:
+    try:
+        return read_manifest(path).inputs
+    except InputError:
+        return {}
 
 
 def prove(path: Path) -> Proof:

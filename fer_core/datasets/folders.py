@@ -31,6 +31,29 @@ def require_folder(source: Path, expected: str) -> None:
         raise InputError(f"--source {source} is empty; expected {expected}")
 
 
+def refuse_inside(option: str, path: Path, source: Path) -> None:
+    """Raise InputError where what a run writes would be read as part of the source; hidden folders are not.
+
+    Raises:
+        InputError: `path` is `source` or below it, in no folder whose name begins with a dot.
+    """
+    where, root = path.resolve(), source.resolve()
+    if where.is_relative_to(root) and not any(part.startswith(".") for part in where.relative_to(root).parts):
+        raise InputError(
+            f"{option} {path} lies in --source {source}: what is written there would be taken for pictures"
+        )
+
+
+def require_utf8(file: Path) -> None:
+    """Raise InputError where a table that people write themselves is not in UTF-8: its names would be mixed up."""
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            for _ in lines:
+                pass
+    except UnicodeDecodeError:
+        raise InputError(f'{file} is not in UTF-8; save it as "CSV UTF-8"') from None
+
+
 def wrong_folder(source: Path, expected: str) -> InputError:
     """The error for a folder that is not what a data set expects."""
     return InputError(f"--source {source} is not that data set: expected {expected}; found {describe_folder(source)}")
@@ -192,6 +215,9 @@ def read_table(file: Path, columns: tuple[str, ...], delimiter: str = ",") -> It
     """
     rows = read_cells(file, delimiter)
     header = [name.strip().lower() for name in next(rows, (0, []))[1]]
+    named = [name for name in header if name]
+    if len(set(named)) < len(named):
+        raise InputError(f"{file} has a column twice; its first line holds {', '.join(header)}")
     missing = [name for name in columns if name not in header]
     if missing:
         found = ", ".join(header) or "nothing"

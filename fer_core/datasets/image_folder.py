@@ -14,7 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from fer_core.datasets.base import Adapter, Record, Rejected
-from fer_core.datasets.folders import files_below, folders_in, inside, is_picture, key_of, read_table, wrong_folder
+from fer_core.datasets.folders import (
+    files_below,
+    folders_in,
+    inside,
+    is_picture,
+    key_of,
+    read_table,
+    require_utf8,
+    wrong_folder,
+)
 from fer_core.errors import InputError
 from fer_core.pose import view_of
 from fer_core.vocabulary import EXPRESSIONS
@@ -75,6 +84,7 @@ def _read_table(source: Path, table: dict[str, dict[str, str]]) -> Iterator[Reje
     """Fill `table` with source path -> cells, and give the lines that cannot be taken."""
     if not (source / TABLE).is_file():
         return
+    require_utf8(source / TABLE)
     for number, cells in read_table(source / TABLE, ("path",)):
         unknown = sorted(cells.keys() - set(COLUMNS))
         if unknown:

@@ -219,8 +219,8 @@ def test_landmarks_move_with_the_pixels(face_size, rotation, virtual):
         found = [(crop_ * axis).sum() / crop_.sum() for axis in np.mgrid[: made["height"], : made["width"]][::-1]]
         moved_P3 = np.array(made["landmarks"]).reshape(-1, 3)
         np.testing.assert_allclose(moved_P3[place, :2], found, atol=0.25)  # pixels of the crop
-    length = np.linalg.norm(points[3:].mean(axis=0) - points[:2].mean(axis=0))
-    np.testing.assert_allclose(moved_P3[:, 2], landmarks[:, 2] * face_size / (SIDE * length), rtol=1e-5)
+    side = by_landmarks(points, None, "landmarks").placement.side
+    np.testing.assert_allclose(moved_P3[:, 2], landmarks[:, 2] * face_size / side, rtol=1e-5)
 
 
 def test_a_pose_of_the_data_set_is_kept_and_an_estimate_says_that_it_is_one():
