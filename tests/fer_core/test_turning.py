@@ -105,7 +105,7 @@ def test_turned_patches_are_nearly_those_of_the_offline_form(angle, face_size, p
     difference = np.abs(made - expected).mean()
     other = np.abs(turned(np.stack(wides), np.full(NUM_VIEWS, angle + 2), VIEWS, face_size, patch) - expected).mean()
     assert difference < (0.01 if angle == 0 else mean)  # grey levels
-    assert difference < 0.6 * other  # two degrees off are more
+    assert difference < 0.65 * other  # two degrees off are more
 
 
 @pytest.fixture
