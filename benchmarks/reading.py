@@ -29,7 +29,7 @@ import pyarrow as pa
 from fer_core.directories import Directory
 from fer_core.faces.warp import encode
 from fer_core.records import SAMPLE_SCHEMA
-from fer_core.sampling import BalancedSampler
+from fer_core.sampling.balanced import BalancedSampler
 from fer_core.shards import PictureReader, decode_colour, index_name, write_picture_shard
 from fer_core.synthetic import Face, render
 from fer_core.vocabulary import EIGHT

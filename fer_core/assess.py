@@ -9,7 +9,6 @@ import pyarrow as pa
 from fer_core.embedding import embed_rows
 from fer_core.embedding_table import Embedded
 from fer_core.evaluation.measure import Evaluation, measure
-from fer_core.patches import Patches
 from fer_core.predictor import Predictions, Predictor
 from fer_core.reading import FaceTable
 
@@ -29,12 +28,10 @@ def assess(
 ) -> Assessment:
     """Embed the upright test rows and measure; the gallery are the upright training rows."""
     rows = faces.rows_of("test", upright=True)
-    patches = Patches(predictor.description.face_size, predictor.description.patch)
-    embedding, logits = embed_rows(predictor.network, faces, rows, patches, progress)
-    made = predictor.predicted(embedding, logits)
+    made = predictor.predicted(embed_rows(predictor.network, predictor.description.inputs(faces), rows, progress))
     by_neighbours = predictor.decides_by == "neighbours"
     names, groups = faces.sample_id[rows], faces.group[rows]
-    test = Embedded(names, groups, faces.label[rows], embedding, None if by_neighbours else made.probability)
+    test = Embedded(names, groups, faces.label[rows], made.embedding, None if by_neighbours else made.probability)
     level = predictor.level
     gallery = Embedded(level.sample_id, level.sample_id, level.class_N, level.embedding_ND)
     return Assessment(rows, test, made, measure(test, gallery, faces.classes, seed, resamples))

@@ -11,7 +11,6 @@ from pydantic import AfterValidator, Field, create_model, model_validator
 from fer_core import backbones, datasets, methods
 from fer_core.datasets.base import Form
 from fer_core.datasets.folders import refuse_inside, require_folder
-from fer_core.directories import require_place
 from fer_core.faces.finding import ROTATIONS, Cropping
 from fer_core.folds import Part
 from fer_core.home_options import DirectoriesOptions as DirectoriesOptions
@@ -19,6 +18,7 @@ from fer_core.home_options import HomeOptions as HomeOptions
 from fer_core.home_options import PromoteOptions as PromoteOptions
 from fer_core.methods import Method, Recipe
 from fer_core.options import Frozen, at_most_one
+from fer_core.streaming import require_place
 
 
 def _one_of(registry: dict[str, Any]) -> AfterValidator:
@@ -186,10 +186,15 @@ class TrainOptions(CropOptions, MethodOptions):
     method: Annotated[str, _one_of(methods.REGISTRY)] = Field(
         "mul_dml", description=f"one of {', '.join(methods.REGISTRY)}"
     )
-    backbone: Annotated[str, _one_of(backbones.REGISTRY)] = Field(
-        "resnet18", description=f"one of {', '.join(backbones.REGISTRY)}"
+    backbone: Annotated[str, _one_of(backbones.REGISTRY)] | None = Field(
+        None, description=f"one of {', '.join(backbones.REGISTRY)}; unset: the paper's of the method"
     )
-    weights: Path | None = Field(None, description="pre-trained backbone, safetensors or a tensors-only torch file")
+    weights: Path | None = Field(
+        None, description="pre-trained backbone: safetensors or a tensors-only torch file, a run's network.safetensors too"
+    )
+    validation: bool = Field(
+        False, description="keep an eighth of the training subjects out and show their loss by epoch"
+    )
     patch: int | None = Field(None, ge=16, le=1024, description="side of a patch; unset: 224, 44 for 48x48 sources")
     epochs: int | None = Field(
         None, ge=1, description="passes over the rotated training rows; unset: the paper's with --weights, else ours"
@@ -234,6 +239,11 @@ class TrainOptions(CropOptions, MethodOptions):
     def method_options(self) -> Frozen:
         """The chosen method's own options."""
         return getattr(self, self.method)
+
+    @property
+    def backbone_name(self) -> str:
+        """The backbone, the method's own where none is named."""
+        return self.backbone or methods.REGISTRY[self.method].backbone
 
     @property
     def recipe(self) -> Recipe:

@@ -1,40 +1,64 @@
-"""Running a trained network over face crops, in float32 and in order."""
+"""Running a trained network over inputs, in float32 and in order.
 
+B samples of a batch, N of all, C labels, D embedding size, P poses.
+"""
+
+import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
-from fer_core.methods.base import Network
-from fer_core.patches import Patches
-from fer_core.reading import FaceTable
+from fer_core.inputs import Inputs
 
 BATCH = 256
 
 
+@dataclass(frozen=True)
+class Embeddings:
+    """What a network says of N samples; float32.
+
+    Attributes:
+        embedding_ND: what distances are measured in.
+        logits_NC, pose_logits_NP: None where the method has no classifier, or estimates no pose.
+    """
+
+    embedding_ND: np.ndarray
+    logits_NC: np.ndarray | None = None
+    pose_logits_NP: np.ndarray | None = None
+
+    @classmethod
+    def joined(cls, parts: list["Embeddings"]) -> "Embeddings":
+        """Those of successive batches as one."""
+        columns = ([getattr(part, field.name) for part in parts] for field in dataclasses.fields(cls))
+        return cls(*(None if column[0] is None else np.concatenate(column) for column in columns))
+
+
 def embed_rows(
-    network: Network, faces: FaceTable, rows: np.ndarray, patches: Patches, progress: Callable[[int, int], None]
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Embeddings float32 (N, D) and logits float32 (N, C) or None of the central patches of `rows`.
+    network: nn.Module, inputs: Inputs, rows: np.ndarray, progress: Callable[[int, int], None]
+) -> Embeddings:
+    """Embed rows as they are, without augmentation.
 
     Args:
         progress: called with (rows done, rows) after each batch.
     """
-    embeddings, logits = [], []
+    parts = []
     for start in range(0, len(rows), BATCH):
-        embedding, logit = embed(network, patches.central(faces.images(rows[start : start + BATCH])))
-        embeddings.append(embedding)
-        logits.append(logit)
+        parts.append(embed(network, inputs.plain(rows[start : start + BATCH])))
         progress(min(start + BATCH, len(rows)), len(rows))
-    joined = None if logits[0] is None else np.concatenate([part for part in logits if part is not None])
-    return np.concatenate(embeddings), joined
+    return Embeddings.joined(parts)
 
 
 @torch.inference_mode()
-def embed(network: Network, patches_BHWC: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Embeddings (B, D) and logits (B, C) or None of uint8 patches, by a network in eval mode."""
+def embed(network: nn.Module, inputs: Tensor) -> Embeddings:
+    """Embed a batch, by a network in eval mode on the device of the batch."""
     assert not network.training, "batch norm would mix the samples of a batch"
-    device = network.mean.device
-    outputs = network(torch.from_numpy(np.ascontiguousarray(patches_BHWC)).to(device))
-    logits = None if outputs.logits_BC is None else outputs.logits_BC.float().cpu().numpy()
-    return outputs.embedding_BD.float().cpu().numpy(), logits
+    outputs = network(inputs)
+    logits, pose_logits = (_array(part) for part in (outputs.logits_BC, outputs.pose_logits_BP))
+    return Embeddings(outputs.embedding_BD.float().cpu().numpy(), logits, pose_logits)
+
+
+def _array(tensor: Tensor | None) -> np.ndarray | None:
+    return None if tensor is None else tensor.float().cpu().numpy()

@@ -1,4 +1,4 @@
-"""Gathering a batch over workers with its gradient, so that a batch loss sees the whole batch.
+"""Gathering a batch over workers with its gradient, so that a batch loss sees the whole batch in its own order.
 
 Every worker computes the same loss of the same gathered batch, so each already has the whole gradient of its own rows:
 the backward pass only cuts them out. It is scaled by the number of workers because DistributedDataParallel averages.
@@ -13,26 +13,26 @@ from torch import Tensor
 
 class _Gather(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, own_BD: Tensor, counts: list[int]) -> Tensor:
-        ctx.counts = counts
-        padded = own_BD.new_zeros(max(counts), *own_BD.shape[1:])
+    def forward(ctx: Any, own_BD: Tensor, num_rows: int) -> Tensor:
+        world = dist.get_world_size()
+        padded = own_BD.new_zeros(-(-num_rows // world), *own_BD.shape[1:])
         padded[: len(own_BD)] = own_BD
-        parts = [torch.empty_like(padded) for _ in counts]
+        parts = [torch.empty_like(padded) for _ in range(world)]
         dist.all_gather(parts, padded)
-        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+        return torch.stack(parts, dim=1).flatten(0, 1)[:num_rows]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        before = sum(ctx.counts[: dist.get_rank()])
-        own = gradient[before : before + ctx.counts[dist.get_rank()]]
-        return own * len(ctx.counts), None
+        world = dist.get_world_size()
+        return gradient[dist.get_rank() :: world] * world, None
 
 
-def gather(own_BD: Tensor, counts: list[int]) -> Tensor:
-    """The rows of all workers in the order of their ranks, with gradient; `own_BD` itself for one worker.
+def gather(own_BD: Tensor, num_rows: int) -> Tensor:
+    """The whole batch, with gradient.
 
     Args:
-        own_BD: this worker's rows; floating for a gradient, integers for labels.
-        counts: rows of each worker.
+        own_BD: this worker's share: every W-th row of the batch, from the one of its rank on; floating for a gradient,
+            integers for labels.
+        num_rows: B, of the whole batch.
     """
-    return own_BD if len(counts) == 1 else _Gather.apply(own_BD, counts)
+    return own_BD if len(own_BD) == num_rows else _Gather.apply(own_BD, num_rows)

@@ -10,7 +10,6 @@ import pyarrow as pa
 from fer_core.directories import read_tables
 from fer_core.embedding import embed_rows
 from fer_core.files import write_table
-from fer_core.patches import Patches
 from fer_core.reading import FaceTable
 from fer_core.runs import load_network, read_description
 from fer_core.subdivision import Mixtures, fit_mixtures
@@ -55,9 +54,8 @@ def make_level(
     Raises:
         InputError: the disk is full.
     """
-    patches = Patches(int(read_description(run).face_size), int(read_description(run).patch))
     rows = faces.rows_of("train", upright=True)
-    embedding_ND, _ = embed_rows(load_network(run), faces, rows, patches, progress)
+    embedding_ND = embed_rows(load_network(run), read_description(run).inputs(faces), rows, progress).embedding_ND
     mixtures = fit_mixtures(embedding_ND, faces.label[rows], num_components, seed)
     names = pa.array(faces.sample_id[rows])
     labels = {"sample_id": names, "class": faces.label[rows], "group": mixtures.labels_N}

@@ -1,5 +1,7 @@
 """The base of all configuration: frozen, typed, an unknown key is an error."""
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -7,6 +9,16 @@ class Frozen(BaseModel):
     """A configuration that is validated once and then passed, never rebuilt."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+
+def merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Options `over` laid on `under`, nested ones one by one."""
+    both = {name: merged(under[name], value) for name, value in over.items() if _are_dicts(under.get(name), value)}
+    return {**under, **over, **both}
+
+
+def _are_dicts(*values: Any) -> bool:
+    return all(isinstance(value, dict) for value in values)
 
 
 def at_most_one(options: Frozen, *names: str) -> None:

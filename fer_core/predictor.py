@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from fer_core.embedding import embed
+from fer_core.embedding import Embeddings, embed
 from fer_core.errors import InputError
 from fer_core.evaluation.neighbours import count_votes, majority, nearest
 from fer_core.faces.finding import Cropping, Face, find_faces
@@ -20,8 +21,6 @@ from fer_core.runs import load_network, read_description
 
 NEIGHBOURS = 11
 """Of the kNN decision (sgm, section 4.2.2); fixed beforehand, never chosen on the test part."""
-
-
 AT_ONCE = 32
 """Pictures decoded at once."""
 
@@ -35,12 +34,14 @@ class Predictions:
         probability: (B, C) float32.
         embedding: (B, D) float32.
         group: (B,) the sub-class: the most probable component of the predicted expression's mixture.
+        yaw: (B,) degrees, the view the face is seen from; None where the model does not estimate it.
     """
 
     expression: np.ndarray
     probability: np.ndarray
     embedding: np.ndarray
     group: np.ndarray
+    yaw: np.ndarray | None = None
 
 
 class Predictor:
@@ -78,11 +79,12 @@ class Predictor:
             crops = [self._crop(at, *found) for at, found in zip(batch, zip(images, faces, strict=True), strict=True)]
             made.append(self.predict_faces(np.stack(crops)))
         columns = ([getattr(part, field.name) for part in made] for field in dataclasses.fields(Predictions))
-        return Predictions(*(np.concatenate(column) for column in columns))
+        return Predictions(*(None if column[0] is None else np.concatenate(column) for column in columns))
 
     def predict_faces(self, faces_BHWC: np.ndarray) -> Predictions:
         """Face crops uint8 (B, S, S, 3) -> predictions; crops of another side than the model's are scaled to it."""
-        return self.predicted(*embed(self.network, self._patches.central(self._scaled(faces_BHWC))))
+        patches = np.ascontiguousarray(self._patches.central(self._scaled(faces_BHWC)))
+        return self.predicted(embed(self.network, torch.from_numpy(patches)))
 
     def _scaled(self, faces_BHWC: np.ndarray) -> np.ndarray:
         size, side = self.description.face_size, faces_BHWC.shape[1]
@@ -91,14 +93,17 @@ class Predictor:
         frame = by_frame(side, side, "frame")
         return np.stack([crops_of(face, frame, size)[0] for face in faces_BHWC])
 
-    def predicted(self, embedding_BD: np.ndarray, logits_BL: np.ndarray | None) -> Predictions:
+    def predicted(self, given: Embeddings) -> Predictions:
         """Decide from what the network gives for a batch."""
         probability, expression = (
-            self._by_neighbours(embedding_BD)
-            if self.decides_by == "neighbours" or logits_BL is None
-            else self._by_classifier(logits_BL)
+            self._by_neighbours(given.embedding_ND)
+            if self.decides_by == "neighbours" or given.logits_NC is None
+            else self._by_classifier(given.logits_NC)
         )
-        return Predictions(expression, probability, embedding_BD, self.group(embedding_BD, expression))
+        yaws = np.array(self.description.poses)
+        yaw = None if given.pose_logits_NP is None else yaws[given.pose_logits_NP.argmax(axis=1)]
+        group = self.group(given.embedding_ND, expression)
+        return Predictions(expression, probability, given.embedding_ND, group, yaw)
 
     def _by_neighbours(self, embedding_BD: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The share (B, C) of the 11 neighbours, and their majority (B,), ties as in the evaluation."""

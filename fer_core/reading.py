@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
-import pyarrow as pa
 
-from fer_core.directories import read_columns, read_manifest
+from fer_core.directories import read_manifest
+from fer_core.divided import Divided, read_divided
 from fer_core.errors import InputError
-from fer_core.estimated_identities import with_estimates
-from fer_core.folds import Part, groups_of, roles
+from fer_core.folds import Part
 from fer_core.shards import PictureReader
 from fer_core.streaming import CLASS_SORTED, PictureStream
+from fer_core.targets import UNKNOWN, TrainingRows
 from fer_core.vocabulary import EXPRESSIONS
 
-LABEL_COLUMNS = ["sample_id", "split", "subject_id", "sequence_id", "expression", "rotation"]
+LABEL_COLUMNS = ["expression", "intensity", "pose_bin", "rotation"]
 
 
 class Pictures(Protocol):
@@ -31,27 +31,41 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True)
 class FaceTable:
-    """Face crops with their labels; the pictures stay on disk until they are asked for.
+    """Face crops with their labels; the pictures stay on disk until they are asked for. Arrays are (N,).
 
     Attributes:
-        sample_id, group, role: str arrays (N,). `group` is the subject (estimated where that was asked for), else the
+        directory: they were read from.
+        sample_id, group, role: strings. `group` is the subject (estimated where that was asked for), else the
             sequence, else the picture.
-        label: int64 (N,), index into `classes`.
-        rotation: float32 (N,), degrees.
-        picture: int64 (N,), position among `pictures`.
-        classes: expression names, in the order of the vocabulary.
+        label: int64, index into `classes`; UNKNOWN for a face of somebody who is not trained on, where identities are
+            the labels.
+        expression, pose, identity: int64, index into `expressions`, into `poses`, and a number of the person, those
+            that are trained on first; UNKNOWN where it is not known or, of the first two, not trained on.
+        intensity: float64, NaN where unknown.
+        rotation: float32, degrees.
+        picture: int64, position among `pictures`.
+        classes: what is classified: expressions in the order of the vocabulary, or names of people.
+        expressions: those of the training rows, in the order of the vocabulary.
+        poses: those of the training rows: yaw, degrees, ascending.
         has_subjects: whether `group` is the subject throughout.
         pictures: reads them.
         margin: pixels round a crop of a virtual form, whose rows' pictures are not turned yet; 0 where they are.
     """
 
+    directory: Path
     sample_id: np.ndarray
     group: np.ndarray
     role: np.ndarray
     label: np.ndarray
+    expression: np.ndarray
+    pose: np.ndarray
+    identity: np.ndarray
+    intensity: np.ndarray
     rotation: np.ndarray
     picture: np.ndarray
     classes: tuple[str, ...]
+    expressions: tuple[str, ...]
+    poses: tuple[int, ...]
     has_subjects: bool
     pictures: Pictures
     margin: int = 0
@@ -73,6 +87,13 @@ class FaceTable:
         chosen = self.role == role
         return np.flatnonzero(chosen & (self.rotation == 0) if upright else chosen)
 
+    def training_rows(self, rows: np.ndarray, label: np.ndarray | None = None) -> TrainingRows:
+        """What is known of some rows, with other labels than their classes where these are given."""
+        known = (self.label if label is None else label, self.expression, self.pose, self.identity, self.intensity)
+        sample = np.unique(self.sample_id[rows], return_inverse=True)[1].astype(np.int64)
+        own = known[0][rows] if label is None else label
+        return TrainingRows(own, *(column[rows] for column in known[1:]), sample, self.block_of(rows))
+
 
 def without_margin(wide_BWWC: np.ndarray, margin: int) -> np.ndarray:
     """Face crops (B, S, S, C) out of those of a virtual form, which have so many pixels more on each side."""
@@ -89,65 +110,101 @@ def open_pictures(directory: Path) -> Pictures:
     return PictureStream(directory) if is_sorted else PictureReader(directory)
 
 
-def read_faces(directory: Path, part: Part, seed: int) -> FaceTable:
+def read_faces(
+    directory: Path,
+    part: Part,
+    seed: int,
+    label: Literal["expression", "identity"] = "expression",
+    validation: bool = False,
+) -> FaceTable:
     """Read a faces directory, its rows divided into train, valid and test.
 
-    Classes are those of the training rows; rows of other classes and of none are left out. In a virtual form each
+    Rows without the label are left out, and those of expressions that are not trained on. In a virtual form each
     training picture is as many rows as there are angles.
+
+    Args:
+        label: what is to be classified.
+        validation: where no official split names validation rows, a part of the training groups becomes them.
 
     Raises:
         InputError: the training rows are of one class, no test row is of theirs, folds.roles cannot divide them, or a
             file is missing or damaged.
     """
-    columns = _labels(read_columns(directory, "part-", LABEL_COLUMNS))
+    rows = read_divided(directory, part, seed, LABEL_COLUMNS, validation)
     config = read_manifest(directory).config
-    columns["subject_id"] = with_estimates(directory, columns["sample_id"], columns["subject_id"])
-    group = np.array(groups_of(columns["subject_id"], columns["sequence_id"], columns["sample_id"]))
-    role = np.array(roles(columns["split"], group.tolist(), part, seed))
-    expression = np.array([name or "" for name in columns["expression"]])
-    classes = classes_of(expression, role)
-    kept = np.flatnonzero(np.isin(expression, classes))
-    picture, rotation = _turned(kept, role, columns["rotation"], config)
-    index_of = {name: index for index, name in enumerate(classes)}
+    expression, expressions = _expressions(rows)
+    identity, people = _identities(rows)
+    trained = len(people) if label == "identity" else len(expressions)
+    label_N = np.where(identity < trained, identity, UNKNOWN) if label == "identity" else expression
+    classes = people if label == "identity" else expressions
+    kept = np.flatnonzero((identity if label == "identity" else expression) != UNKNOWN)
+    _require_two(label, classes, rows.role[kept], expressions)
+    pose, poses = _poses(rows)
+    picture, rotation = _turned(kept, rows.role, rows.numbers("rotation", 0), config)
     return FaceTable(
-        sample_id=np.array(columns["sample_id"])[picture],
-        group=group[picture],
-        role=role[picture],
-        label=np.array([index_of[name] for name in expression[picture].tolist()], dtype=np.int64),
+        directory=directory,
+        sample_id=rows.sample_id[picture],
+        group=rows.group[picture],
+        role=rows.role[picture],
+        label=label_N[picture],
+        expression=expression[picture],
+        pose=pose[picture],
+        identity=identity[picture],
+        intensity=rows.numbers("intensity", np.nan).astype(float)[picture],
         rotation=rotation,
         picture=picture,
         classes=classes,
-        has_subjects=None not in columns["subject_id"],
+        expressions=expressions,
+        poses=poses,
+        has_subjects=None not in rows.subject.tolist(),
         pictures=open_pictures(directory),
         margin=config.get("margin", 0),
     )
 
 
-def classes_of(expression_N: np.ndarray, role_N: np.ndarray) -> tuple[str, ...]:
-    """The expressions of the training rows, in the order of the vocabulary.
+def _expressions(rows: Divided) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(index into the names, the names): of the expressions that are trained on, in the order of the vocabulary."""
+    name_N = np.array([name or "" for name in rows.table["expression"].to_pylist()])
+    trained = set(name_N[rows.role == "train"].tolist())
+    names = tuple(name for name in EXPRESSIONS if name in trained)
+    index_of = {name: index for index, name in enumerate(names)}
+    return np.array([index_of.get(name, UNKNOWN) for name in name_N.tolist()], dtype=np.int64), names
 
-    Raises:
-        InputError: they are fewer than two, or no test row is of one of them.
-    """
-    trained = set(expression_N[role_N == "train"].tolist())
-    classes = tuple(name for name in EXPRESSIONS if name in trained)
+
+def _identities(rows: Divided) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(number of the person, names of those who are trained on): these come first, both by their names."""
+    trained = sorted(set(rows.subject[rows.role == "train"].tolist()) - {None})
+    others = sorted(set(rows.subject.tolist()) - {None, *trained})
+    number_of = {name: number for number, name in enumerate([*trained, *others])}
+    return np.array([number_of.get(name, UNKNOWN) for name in rows.subject.tolist()], dtype=np.int64), tuple(trained)
+
+
+def _poses(rows: Divided) -> tuple[np.ndarray, tuple[int, ...]]:
+    """(index into the yaws, the yaws in degrees): of the poses that are trained on."""
+    nowhere = -1000
+    yaw_N = rows.numbers("pose_bin", nowhere)
+    yaws = sorted(set(yaw_N[rows.role == "train"].tolist()) - {nowhere})
+    place_N = np.searchsorted(yaws, yaw_N)
+    known_N = np.isin(yaw_N, yaws)
+    return np.where(known_N, place_N, UNKNOWN).astype(np.int64), tuple(yaws)
+
+
+def _require_two(label: str, classes: tuple[str, ...], role: np.ndarray, expressions: tuple[str, ...]) -> None:
+    """Raise InputError where there is nothing to tell apart or nothing to test on."""
     if len(classes) < 2:
-        raise InputError(f"the training rows are of one class ({', '.join(classes) or 'none'}); two are needed")
-    if not np.isin(expression_N[role_N == "test"], classes).any():
-        raise InputError(f"no test row is of a class that is trained on ({', '.join(classes)})")
-    return classes
-
-
-def _labels(table: pa.Table) -> dict[str, list[Any]]:
-    return {name: table[name].to_pylist() for name in LABEL_COLUMNS}
+        what = "class" if label == "expression" else "known person"
+        raise InputError(f"the training rows are of one {what} ({', '.join(classes) or 'none'}); two are needed")
+    if "test" not in role:
+        known = f"of a class that is trained on ({', '.join(expressions)})"
+        raise InputError(f"no test row is {known if label == 'expression' else 'of a known person'}")
 
 
 def _turned(
-    kept: np.ndarray, role: np.ndarray, rotations: list[float], config: dict[str, Any]
+    kept: np.ndarray, role: np.ndarray, rotations: np.ndarray, config: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
     """(picture, rotation) of each row: as stored, or in a virtual form each training picture at each angle."""
     if not config.get("virtual"):
-        return kept, np.array(rotations, dtype=np.float32)[kept]
+        return kept, rotations.astype(np.float32)[kept]
     angles = np.array(config["rotations"], dtype=np.float32)
     times = np.where(role[kept] == "train", len(angles), 1)
     picture = np.repeat(kept, times)

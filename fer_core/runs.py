@@ -9,9 +9,14 @@ from typing import Any
 
 from safetensors.torch import load_file, save_file
 
+from torch import nn
+
 from fer_core import methods
 from fer_core.files import write_atomically, write_json
-from fer_core.methods.base import Method, Network
+from fer_core.inputs import Inputs, inputs_of
+from fer_core.methods.base import Method
+from fer_core.reading import FaceTable
+from fer_core.targets import Counts
 from fer_core.training import Trained, TrainingPlan, build_network
 
 DESCRIPTION = "run.json"
@@ -27,8 +32,10 @@ class RunDescription:
 
     Attributes:
         frame_is_face: whether the pictures that it was trained on were face crops as they are.
-        classes: expression names.
+        classes: names of expressions, or of people.
+        poses: yaw in degrees of each pose that was trained on.
         class_of_label: for each label that was trained on, the index of its class.
+        counts: what the network was built for, fields of targets.Counts.
         history: one row of means an epoch.
     """
 
@@ -39,7 +46,9 @@ class RunDescription:
     patch: int
     frame_is_face: bool
     classes: list[str]
+    poses: list[int]
     class_of_label: list[int]
+    counts: dict[str, int]
     history: list[dict[str, float]]
 
     def build_method(self) -> Method:
@@ -47,11 +56,16 @@ class RunDescription:
         method = methods.REGISTRY[self.method]
         return method(method.Options(**self.method_options))
 
+    def inputs(self, faces: FaceTable) -> Inputs:
+        """What the network sees of some faces."""
+        return inputs_of(self.build_method().inputs, faces, self.face_size, self.patch)
+
 
 def save_run(folder: Path, plan: TrainingPlan, trained: Trained) -> None:
     """Write a run's files."""
     names = {field.name for field in dataclasses.fields(RunDescription)}
-    values = {name: value for name, value in (vars(plan) | vars(trained)).items() if name in names}
+    known = vars(plan) | vars(trained) | {"counts": vars(trained.counts)}
+    values = {name: value for name, value in known.items() if name in names}
     write_atomically(folder / NETWORK, lambda temporary: save_file(trained.state, temporary))
     write_json(folder / DESCRIPTION, values)
 
@@ -68,9 +82,9 @@ def speed_of(folder: Path) -> dict[str, float]:
     return {"images_per_second": statistics.median(row["images_per_second"] for row in rows)} if rows else {}
 
 
-def load_network(folder: Path) -> Network:
+def load_network(folder: Path) -> nn.Module:
     """The run's network in eval mode."""
     run = read_description(folder)
-    network = build_network(run.build_method(), run.backbone, run.patch, len(run.class_of_label), seed=0)
+    network = build_network(run.build_method(), run.backbone, run.patch, Counts(**run.counts), seed=0)
     network.load_state_dict(load_file(folder / NETWORK))
     return network.eval()

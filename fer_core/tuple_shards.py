@@ -8,18 +8,17 @@ import numpy as np
 import pyarrow as pa
 
 from fer_core.datasets.folders import read_table
-from fer_core.directories import read_columns
+from fer_core.divided import read_divided
 from fer_core.errors import InputError
-from fer_core.estimated_identities import with_estimates
 from fer_core.files import write_table
-from fer_core.folds import Part, groups_of, roles
+from fer_core.folds import Part
 from fer_core.tuples import agreement, build_five_tuples, human_triplets, label_triplets, used_fraction
 
 FIVE = ("anchor", "pose_positive", "pose_negative", "identity_positive", "identity_negative")
 TRIPLET = ("reference", "positive", "negative")
 VOTES = ("reference", "a", "b", "votes_a", "votes_b")
 """The columns of a file of people's answers: three source paths, and how many of five found a, or b, more similar."""
-_COLUMNS = ["sample_id", "split", "subject_id", "sequence_id", "expression", "intensity", "pose_bin", "rotation"]
+_COLUMNS = ["expression", "intensity", "pose_bin", "rotation"]
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,11 @@ _WAY_OUT = {
 
 def read_samples(faces: Path, part: Part, seed: int) -> Samples:
     """The upright training samples of a faces directory, identities estimated where that was asked of `prepare`."""
-    table = read_columns(faces, "part-", _COLUMNS)
-    columns = {name: np.array(table[name].to_pylist(), dtype=object) for name in _COLUMNS}
-    subject = with_estimates(faces, columns["sample_id"].tolist(), columns["subject_id"].tolist())
-    group = groups_of(subject, columns["sequence_id"].tolist(), columns["sample_id"].tolist())
-    role = np.array(roles(columns["split"].tolist(), group, part, seed))
-    chosen = np.flatnonzero((role == "train") & (columns["rotation"].astype(float) == 0))
-    identity = np.array(subject, dtype=object)[chosen]
-    intensity = np.array([np.nan if value is None else value for value in columns["intensity"][chosen]], dtype=float)
-    sample_id, expression, pose = (columns[name][chosen] for name in ("sample_id", "expression", "pose_bin"))
-    return Samples(sample_id, expression, pose, identity, intensity)
+    rows = read_divided(faces, part, seed, _COLUMNS)
+    chosen = np.flatnonzero((rows.role == "train") & (rows.numbers("rotation", 0) == 0))
+    expression, pose = (rows.objects(name)[chosen] for name in ("expression", "pose_bin"))
+    intensity = rows.numbers("intensity", np.nan).astype(float)[chosen]
+    return Samples(rows.sample_id[chosen].astype(object), expression, pose, rows.subject[chosen], intensity)
 
 
 def write_five_tuples(folder: Path, samples: Samples, epoch: int, seed: int) -> dict[str, Any]:
@@ -109,12 +103,10 @@ def write_human_triplets(folder: Path, faces: Path, votes: Path, part: Part, see
     Raises:
         InputError: a line is no three pictures and five answers, or all are left out.
     """
-    table = read_columns(faces, "part-", ["source_path", *_COLUMNS])
-    columns = {name: np.array(table[name].to_pylist(), dtype=object) for name in ("source_path", *_COLUMNS)}
-    group = groups_of(*(columns[name].tolist() for name in ("subject_id", "sequence_id", "sample_id")))
-    role = np.array(roles(columns["split"].tolist(), group, part, seed))
-    upright = np.flatnonzero(columns["rotation"].astype(float) == 0)
-    place_of = {path: place for place, path in zip(upright.tolist(), columns["source_path"][upright], strict=True)}
+    rows = read_divided(faces, part, seed, ["source_path", "rotation"])
+    upright = np.flatnonzero(rows.numbers("rotation", 0) == 0)
+    paths = rows.objects("source_path")[upright].tolist()
+    place_of = dict(zip(paths, upright.tolist(), strict=True))
     answers, left_out = [], 0
     for number, line in read_table(votes, VOTES):
         if not (line.get("votes_a", "").isdecimal() and line.get("votes_b", "").isdecimal()):
@@ -127,13 +119,13 @@ def write_human_triplets(folder: Path, faces: Path, votes: Path, part: Part, see
     if not answers:
         raise InputError(f"{votes} says nothing of pictures that became face crops; {left_out} lines are of others")
     made = human_triplets(np.array(answers))
-    ids = {name: pa.array(columns["sample_id"][made.triplets_V3[:, at]].tolist()) for at, name in enumerate(TRIPLET)}
-    known = {"weight": pa.array(made.weight_V), "split": pa.array(role[made.triplets_V3[:, 0]].tolist())}
+    ids = {name: pa.array(rows.sample_id[made.triplets_V3[:, at]].tolist()) for at, name in enumerate(TRIPLET)}
+    known = {"weight": pa.array(made.weight_V), "split": pa.array(rows.role[made.triplets_V3[:, 0]].tolist())}
     write_table(folder / shard_name(0), pa.table(ids | known))
     return {
         "tuples": len(answers),
         "samples": len(np.unique(made.triplets_V3)),
-        "agreement": agreement(made, role.tolist()),
+        "agreement": agreement(made, rows.role.tolist()),
         "left_out": left_out,
     }
 

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 
 from fer_core.config import HomeOptions
 from fer_core.errors import InputError
+from fer_core.options import merged
 
 
 def parse(command: str, options_class: type[HomeOptions], arguments: list[str], home: Path | None) -> HomeOptions:
@@ -25,7 +26,7 @@ def parse(command: str, options_class: type[HomeOptions], arguments: list[str], 
     from_file = _read_config(Path(file)) if file else {}
     base = {} if home is None else {"home": home}
     try:
-        return options_class.model_validate(_merged(_merged(base, from_file), given))
+        return options_class.model_validate(merged(merged(base, from_file), given))
     except ValidationError as error:
         raise InputError(_explain(error, options_class)) from None
 
@@ -66,16 +67,6 @@ def _underscored(values: dict[str, Any]) -> dict[str, Any]:
         str(name).replace("-", "_"): _underscored(value) if isinstance(value, dict) else value
         for name, value in values.items()
     }
-
-
-def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` laid on `under`, nested options one by one."""
-    both = {name: _merged(under[name], value) for name, value in over.items() if _are_dicts(under.get(name), value)}
-    return {**under, **over, **both}
-
-
-def _are_dicts(*values: Any) -> bool:
-    return all(isinstance(value, dict) for value in values)
 
 
 def _explain_arguments(message: str, options_class: type[BaseModel]) -> str:

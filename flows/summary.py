@@ -73,10 +73,11 @@ class Summary:
         """The first run, and the levels made from it; of the last run what came out."""
         self._count(*([made for level in levels for made in level.stages] or [run]))
         run = levels[-1].run if levels else run
+        final = run.summary["final"]
         self.values |= {
             "run": str(run.path),
-            "metrics": {f"train_{name}": run.summary["final"][name] for name in ("loss", "accuracy")},
-            "final_loss": run.summary["final"]["loss"],
+            "metrics": {f"train_{name}": final[name] for name in ("loss", "accuracy") if name in final},
+            "final_loss": final.get("loss"),
             "model_version": None,
             "champion": None,
             "verdict": None,

@@ -18,10 +18,9 @@ from fer_core.directories import Directory
 from fer_core.files import write_bytes, write_json, write_table
 from fer_core.folds import Part
 from fer_core.predictor import Predictor
-from fer_core.reading import read_faces
 from infra.progress import Ticker, logger
 from tasks.made import Fold, Level, Made, make
-from tasks.model import chosen_code
+from tasks.model import chosen_code, plan_of
 
 PREDICTIONS, METRICS, REPORT, FIGURES = "predictions.parquet", "metrics.json", "report.html", "figures"
 
@@ -45,7 +44,7 @@ def write_evaluation(options: EvaluateOptions, faces: Made, level: Level, part: 
     stage = "evaluate" if part.fold is None else f"evaluate {part.fold + 1}/{part.folds}"
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
-        table = read_faces(faces.path, part, options.seed)
+        table = plan_of(options, faces, part).read_faces()
         predictor = Predictor(level.run.path, level.groups.path)
         ticker = Ticker("evaluate", len(table.rows_of("test", upright=True)), "faces")
         assessment = assessing.assess(predictor, table, options.seed, options.resamples, ticker)

@@ -15,7 +15,6 @@ from fer_core.directories import Directory
 from fer_core.files import file_sha256
 from fer_core.folds import Part
 from fer_core.precision import trains_in_bfloat16
-from fer_core.reading import read_faces
 from fer_core.training import TrainingPlan
 from infra.progress import Ticker, logger
 from infra.ray_engine import train_with_ray
@@ -34,7 +33,7 @@ def train_run(options: TrainOptions, faces: Made, part: Part, before: Level | No
         part: who is tested on.
         before: the level whose network is gone on from and whose groups are the labels; None at the first.
     """
-    plan = _plan(options, faces, part, before)
+    plan = plan_of(options, faces, part, before)
     directory = Directory(
         options.home / "runs",
         f"{options.dataset}-{options.method}",
@@ -52,7 +51,8 @@ def train_run(options: TrainOptions, faces: Made, part: Part, before: Level | No
         train_with_ray(plan, directory.path, options.workers, address, lambda row: _show(stage, plan, row))
         for name in LEFTOVERS:
             _remove(directory.path / name)
-        return runs.FILES, {"final": runs.read_description(directory.path).history[-1]}
+        history = runs.read_description(directory.path).history
+        return runs.FILES, {"final": history[-1] if history else {}}
 
     return make(stage, directory, build)
 
@@ -70,7 +70,7 @@ def write_level(options: SubdivideOptions, faces: Made, run: Made, number: int, 
     )
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
-        table = read_faces(faces.path, part, options.seed)
+        table = plan_of(options, faces, part).read_faces()
         ticker = Ticker("embed", len(table.rows_of("train", upright=True)), "faces")
         mixtures = levels.make_level(directory.path, run.path, table, number, options.seed, ticker)
         sizes = {table.classes[index]: count for index, count in mixtures.num_components_of.items()}
@@ -84,21 +84,23 @@ def write_level(options: SubdivideOptions, faces: Made, run: Made, number: int, 
 
 def chosen_code(options: TrainOptions) -> tuple[str, str]:
     """The modules of the method and the backbone that are used, which code digests do not find through registries."""
-    return methods.REGISTRY[options.method].__module__, backbones.REGISTRY[options.backbone].__module__
+    return methods.REGISTRY[options.method].__module__, backbones.REGISTRY[options.backbone_name].__module__
 
 
-def _plan(options: TrainOptions, faces: Made, part: Part, before: Level | None) -> TrainingPlan:
+def plan_of(options: TrainOptions, faces: Made, part: Part, before: Level | None = None) -> TrainingPlan:
+    """What is trained."""
     return TrainingPlan(
         faces=faces.path.absolute(),
         part=part,
         method=options.method,
         method_options=options.method_options.model_dump(mode="json"),
         recipe=_recipe(options, before),
-        backbone=options.backbone,
+        backbone=options.backbone_name,
         patch=options.patch_size,
         face_size=options.crop_size,
         frame_is_face=set(faces.summary["crop_by"]) == {"frame"},
         bfloat16=trains_in_bfloat16(options.precision),
+        validation=options.validation,
         seed=options.seed,
         checkpoint_steps=options.checkpoint_steps,
         weights=None if options.weights is None else options.weights.absolute(),
@@ -114,7 +116,7 @@ def _recipe(options: TrainOptions, before: Level | None) -> methods.Recipe:
 
 def _config(options: TrainOptions, plan: TrainingPlan) -> dict[str, Any]:
     """What the run's numbers depend on, beside its inputs; paths and the checkpoint interval are not among it."""
-    names = ("method", "method_options", "backbone", "patch", "face_size", "bfloat16", "seed")
+    names = ("method", "method_options", "backbone", "patch", "face_size", "bfloat16", "validation", "seed")
     values = {name: getattr(plan, name) for name in names}
     return {**values, "part": list(plan.part), "recipe": vars(plan.recipe), "workers": options.workers}
 
@@ -128,14 +130,14 @@ def _inputs(options: TrainOptions, faces: Made, before: Level | None) -> dict[st
 
 def _show(stage: str, plan: TrainingPlan, row: dict[str, float]) -> None:
     logger.info(
-        "%-9s epoch %d/%d  step %d/%d  loss %.4f  accuracy %.3f  %.0f images/s  %.0f s left",
+        "%-9s epoch %d/%d  step %d/%d  loss %.4f  %s%.0f images/s  %.0f s left",
         stage,
         row["epoch"],
         plan.recipe.epochs,
         row["step"],
         row["steps"],
         row["loss"],
-        row["accuracy"],
+        f"accuracy {row['accuracy']:.3f}  " if "accuracy" in row else "",
         row["images_per_second"],
         (row["steps"] - row["step"]) * plan.recipe.batch_size / row["images_per_second"],
     )

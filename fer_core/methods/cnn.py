@@ -3,8 +3,9 @@
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from fer_core.methods.base import Head, Method, Outputs, Recipe
+from fer_core.methods.base import Head, Method, Objective, Outputs, Recipe
 from fer_core.options import Frozen
+from fer_core.targets import Counts, Targets
 
 
 class CnnOptions(Frozen):
@@ -24,6 +25,15 @@ class CnnHead(Head):
         return Outputs(features_BF, self.classifier(self.dropout(features_BF)))
 
 
+class SoftmaxCrossEntropy(Objective):
+    """Of the labels, alone."""
+
+    def forward(self, outputs: Outputs, targets: Targets, progress: float) -> dict[str, Tensor]:
+        """{cross_entropy}, the mean over the batch."""
+        assert outputs.logits_BC is not None
+        return {"cross_entropy": cross_entropy(outputs.logits_BC, targets.label_B)}
+
+
 class Cnn(Method):
     """Softmax cross-entropy alone, trained as mul_dml is."""
 
@@ -31,11 +41,10 @@ class Cnn(Method):
     paper = Recipe(epochs=70, batch_size=96, lr=5e-6)
     from_scratch = Recipe(epochs=8, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
 
-    def head(self, num_features: int, num_labels: int) -> Head:
+    def head(self, num_features: int, counts: Counts) -> Head:
         """Dropout and classifier."""
-        return CnnHead(num_features, num_labels)
+        return CnnHead(num_features, counts.labels)
 
-    def losses(self, outputs: Outputs, labels_B: Tensor, num_labels: int) -> dict[str, Tensor]:
+    def objective(self, counts: Counts) -> Objective:
         """Softmax cross-entropy."""
-        assert outputs.logits_BC is not None
-        return {"cross_entropy": cross_entropy(outputs.logits_BC, labels_B)}
+        return SoftmaxCrossEntropy()

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from fer_core.losses.multi_threshold import multi_threshold_loss
-from fer_core.methods.base import Head, Method, Outputs, Recipe
+from fer_core.methods.base import Head, Method, Objective, Outputs, Recipe
 from fer_core.options import Frozen
+from fer_core.targets import Counts, Targets
 
 Threshold = Annotated[float, Field(gt=0, lt=2)]  # the distance of two unit vectors is at most 2
 
@@ -46,6 +47,27 @@ class MulDmlHead(Head):
         return Outputs(embedding_BD, self.classifier(self.dropout(embedding_BD)))
 
 
+class MulDmlObjective(Objective):
+    """lambda * sum_i dual triplet loss of slice i at threshold i, and the cross-entropy."""
+
+    margins_N: Tensor
+
+    def __init__(self, options: MulDmlOptions) -> None:
+        super().__init__()
+        self.register_buffer("margins_N", torch.tensor(options.thresholds), persistent=False)
+        self.weight = options.triplet_weight / len(options.thresholds)
+
+    def forward(self, outputs: Outputs, targets: Targets, progress: float) -> dict[str, Tensor]:
+        """{dual_triplet, cross_entropy}, the former weighted."""
+        assert outputs.logits_BC is not None
+        slices_BNS = outputs.embedding_BD.unflatten(1, (len(self.margins_N), -1))
+        triplet = multi_threshold_loss(slices_BNS, targets.label_B, self.margins_N).sum()
+        return {
+            "dual_triplet": self.weight * triplet,
+            "cross_entropy": cross_entropy(outputs.logits_BC, targets.label_B),
+        }
+
+
 class MulDml(Method):
     """lambda * sum_i dual triplet loss of slice i at threshold i + softmax cross-entropy (eqs. 6, 9, 10)."""
 
@@ -54,16 +76,10 @@ class MulDml(Method):
     from_scratch = Recipe(epochs=8, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
     options: MulDmlOptions
 
-    def head(self, num_features: int, num_labels: int) -> Head:
+    def head(self, num_features: int, counts: Counts) -> Head:
         """Slices and classifier."""
-        return MulDmlHead(num_features, num_labels, self.options)
+        return MulDmlHead(num_features, counts.labels, self.options)
 
-    def losses(self, outputs: Outputs, labels_B: Tensor, num_labels: int) -> dict[str, Tensor]:
+    def objective(self, counts: Counts) -> Objective:
         """The sum over the slices, weighted, and the cross-entropy."""
-        assert outputs.logits_BC is not None
-        thresholds = self.options.thresholds
-        slices_BNS = outputs.embedding_BD.unflatten(1, (len(thresholds), -1))
-        margins_N = torch.tensor(thresholds, device=slices_BNS.device)
-        triplet = multi_threshold_loss(slices_BNS, labels_B, margins_N).sum()
-        weight = self.options.triplet_weight / len(thresholds)
-        return {"dual_triplet": weight * triplet, "cross_entropy": cross_entropy(outputs.logits_BC, labels_B)}
+        return MulDmlObjective(self.options)

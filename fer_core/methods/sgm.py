@@ -7,8 +7,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from fer_core.losses.sgm import sgm_loss, sgm_posterior
-from fer_core.methods.base import Head, Method, Outputs, Recipe
+from fer_core.methods.base import Head, Method, Objective, Outputs, Recipe
 from fer_core.options import Frozen
+from fer_core.targets import Counts, Targets
 
 
 class SgmOptions(Frozen):
@@ -24,16 +25,29 @@ class SgmOptions(Frozen):
     )
 
 
-class SgmHead(Head):
-    """A linear embedding."""
+class EmbeddingHead(Head):
+    """A linear embedding of D numbers."""
 
-    def __init__(self, num_features: int, options: SgmOptions) -> None:
+    def __init__(self, num_features: int, embedding_size: int) -> None:
         super().__init__()
-        self.embedding = nn.Linear(num_features, options.embedding_size)
+        self.embedding = nn.Linear(num_features, embedding_size)
 
     def forward(self, features_BF: Tensor) -> Outputs:
         """(B, F) -> embedding (B, D)."""
         return Outputs(self.embedding(features_BF))
+
+
+class SgmObjective(Objective):
+    """Eq. 4 and the norm term of Algorithm 1, line 6."""
+
+    def __init__(self, options: SgmOptions, num_labels: int) -> None:
+        super().__init__()
+        self.options, self.num_labels = options, num_labels
+
+    def forward(self, outputs: Outputs, targets: Targets, progress: float) -> dict[str, Tensor]:
+        """{sgm}."""
+        sigma, norm_weight = self.options.sigma, self.options.norm_weight
+        return {"sgm": sgm_loss(outputs.embedding_BD, targets.label_B, self.num_labels, sigma, norm_weight)}
 
 
 class Sgm(Method):
@@ -46,15 +60,15 @@ class Sgm(Method):
     from_scratch = Recipe(epochs=8, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
     options: SgmOptions
 
-    def head(self, num_features: int, num_labels: int) -> Head:
+    def head(self, num_features: int, counts: Counts) -> Head:
         """A linear embedding; the labels need no parameters."""
-        return SgmHead(num_features, self.options)
+        return EmbeddingHead(num_features, self.options.embedding_size)
 
-    def predicted(self, outputs: Outputs, labels_B: Tensor, num_labels: int) -> Tensor:
+    def objective(self, counts: Counts) -> Objective:
+        """Eq. 4 and the norm term."""
+        return SgmObjective(self.options, counts.labels)
+
+    def predicted(self, outputs: Outputs, targets: Targets, counts: Counts) -> Tensor:
         """The most probable class of the batch's posterior."""
-        return sgm_posterior(outputs.embedding_BD, labels_B, num_labels, self.options.sigma).argmax(dim=1)
-
-    def losses(self, outputs: Outputs, labels_B: Tensor, num_labels: int) -> dict[str, Tensor]:
-        """Eq. 4 and the norm term of Algorithm 1, line 6."""
-        loss = sgm_loss(outputs.embedding_BD, labels_B, num_labels, self.options.sigma, self.options.norm_weight)
-        return {"sgm": loss}
+        emb_BD, label_B = outputs.embedding_BD, targets.label_B
+        return sgm_posterior(emb_BD, label_B, counts.labels, self.options.sigma).argmax(dim=1)

@@ -16,7 +16,8 @@ def options(**given):
 
 def test_defaults_run_without_a_source():
     made = options()
-    assert (made.dataset, made.method, made.backbone, made.home) == ("synthetic", "mul_dml", "resnet18", Path(".fer"))
+    assert (made.dataset, made.method, made.backbone, made.home) == ("synthetic", "mul_dml", None, Path(".fer"))
+    assert made.backbone_name == "resnet18"
     assert (made.crop_size, made.patch_size) == (48, 44)
     assert made.rotations == (-10, -5, 0, 5, 10)
     assert (made.levels, made.folds, made.workers, made.seed) == (1, None, 0, 0)

@@ -9,9 +9,11 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fer_core.gather import gather
-from fer_core.methods import REGISTRY, Outputs
+from fer_core.methods import REGISTRY
+from fer_core.targets import Counts, Targets
 
 NUM_FEATURES, NUM_LABELS = 6, 3
+COUNTS = Counts(NUM_LABELS, NUM_LABELS, 2, 4)
 OPTIONS = {
     "sgm": {"embedding_size": 4},
     "mul_dml": {"thresholds": (0.3, 0.8), "slice_size": 3, "dropout": 0.0},
@@ -28,7 +30,7 @@ class Linear(nn.Module):
 
     def __init__(self, method):
         super().__init__()
-        self.body, self.head = nn.Linear(NUM_FEATURES, NUM_FEATURES), method.head(NUM_FEATURES, NUM_LABELS)
+        self.body, self.head = nn.Linear(NUM_FEATURES, NUM_FEATURES), method.head(NUM_FEATURES, COUNTS)
         if hasattr(self.head, "dropout"):
             self.head.dropout.p = 0.0
 
@@ -39,35 +41,37 @@ class Linear(nn.Module):
 def case(name, batch):
     method = REGISTRY[name](REGISTRY[name].Options(**OPTIONS[name]))
     torch.manual_seed(7)
-    model = Linear(method).double()
-    return method, model, torch.randn(batch, NUM_FEATURES).double(), torch.arange(batch) % NUM_LABELS
+    model, objective = Linear(method).double(), method.objective(COUNTS).double()
+    rows = torch.arange(batch)
+    targets = Targets(rows % NUM_LABELS, rows % NUM_LABELS, rows // 3 % 2, rows // 2 % 4)
+    return model, objective, torch.randn(batch, NUM_FEATURES).double(), targets
 
 
-def gradients(model):
-    return {name.removeprefix("module."): value.grad.clone() for name, value in model.named_parameters()}
+def gradients(*modules):
+    return {
+        name.removeprefix("module."): value.grad.clone()
+        for module in modules
+        for name, value in module.named_parameters()
+    }
 
 
 def alone(name, batch):
-    method, model, x, labels = case(name, batch)
-    loss = sum(method.losses(model(x), labels, NUM_LABELS).values())
+    model, objective, x, targets = case(name, batch)
+    loss = sum(objective(model(x), targets, 0.0).values())
     loss.backward()
-    return loss.item(), gradients(model)
+    return loss.item(), gradients(model, objective)
 
 
 def share_of_worker(name, world, batch):
-    method, model, x, labels = case(name, batch)
+    model, objective, x, targets = case(name, batch)
     rank = dist.get_rank()
-    counts = [len(range(other, batch, world)) for other in range(world)]
     model = DistributedDataParallel(model)
-    own = model(x[rank::world])
-    logits = None if own.logits_BC is None else gather(own.logits_BC, counts)
-    outputs = Outputs(gather(own.embedding_BD, counts), logits)
-    gathered_labels = gather(labels[rank::world], counts)
-    order = torch.cat([torch.arange(other, batch, world) for other in range(world)])
-    assert torch.equal(gathered_labels, labels[order])
-    loss = sum(method.losses(outputs, gathered_labels, NUM_LABELS).values())
+    outputs = model(x[rank::world]).mapped(lambda part: gather(part, batch))
+    gathered = Targets.of(gather(targets.stacked()[rank::world], batch))
+    assert torch.equal(gathered.stacked(), targets.stacked())
+    loss = sum(objective(outputs, gathered, 0.0).values())
     loss.backward()
-    return loss.item(), gradients(model)
+    return loss.item(), gradients(model, objective)
 
 
 def worker(rank, folder):
@@ -111,4 +115,4 @@ def test_workers_have_the_loss_and_gradient_of_one(shares, name, world, batch):
 
 def test_one_worker_gets_its_own_rows_back():
     emb_BD = torch.randn(3, 2, requires_grad=True)
-    assert gather(emb_BD, [3]) is emb_BD
+    assert gather(emb_BD, 3) is emb_BD

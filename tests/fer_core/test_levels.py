@@ -14,7 +14,7 @@ from fer_core import levels
 from fer_core.embedding import embed_rows
 from fer_core.errors import InputError
 from fer_core.folds import Part
-from fer_core.patches import Patches
+from fer_core.inputs import PatchInputs
 from fer_core.reading import read_faces
 from fer_core.runs import load_network
 from fer_core.subdivision import fit_mixtures
@@ -27,7 +27,7 @@ def test_a_level_read_back_is_what_was_embedded_and_fitted(make_run, faces_path)
     assert level.sample_id.tolist() == faces.sample_id[rows].tolist()
     np.testing.assert_array_equal(level.class_N, faces.label[rows])
 
-    embedding_ND, _ = embed_rows(load_network(run), faces, rows, Patches(32, 24), silent)
+    embedding_ND = embed_rows(load_network(run), PatchInputs(faces, 32, 24), rows, silent).embedding_ND
     np.testing.assert_array_equal(level.embedding_ND, embedding_ND)
     mixtures = fit_mixtures(embedding_ND, faces.label[rows], 2, seed=0)
     np.testing.assert_array_equal(level.group_N, mixtures.labels_N)

@@ -10,6 +10,7 @@ from fer_core.methods import REGISTRY, Outputs, Recipe
 from fer_core.methods.cnn import Cnn
 from fer_core.methods.mul_dml import MulDml
 from fer_core.methods.sgm import Sgm
+from fer_core.targets import Counts, Targets
 from fer_core.training import build_network
 
 THRESHOLDS = (0.2, 0.5, 0.9)
@@ -18,6 +19,15 @@ THRESHOLDS = (0.2, 0.5, 0.9)
 def built(name, **options):
     method = REGISTRY[name]
     return method(method.Options(**options))
+
+
+def terms_of(method, outputs, labels_B, num_labels=3):
+    targets = Targets(labels_B, labels_B, labels_B, labels_B)
+    return method.objective(Counts(num_labels))(outputs, targets, 0.0)
+
+
+def said_by(method, outputs, labels_B, num_labels):
+    return method.predicted(outputs, Targets(labels_B, labels_B, labels_B, labels_B), Counts(num_labels))
 
 
 def batch(num_dims, num_samples=9, num_labels=3, seed=0):
@@ -51,7 +61,7 @@ def dual_triplet_by_hand(emb_BD, labels_B, margin):
 
 def test_cnn_loss_is_the_cross_entropy():
     logits_BC, labels_B = batch(3)
-    terms = built("cnn").losses(Outputs(torch.zeros(9, 4), logits_BC), labels_B, 3)
+    terms = terms_of(built("cnn"), Outputs(torch.zeros(9, 4), logits_BC), labels_B)
     assert list(terms) == ["cross_entropy"]
     assert terms["cross_entropy"].item() == pytest.approx(cross_entropy_by_hand(logits_BC, labels_B), abs=1e-6)
 
@@ -65,7 +75,7 @@ def test_sgm_loss_is_squared_error_of_the_posterior_and_the_norm():
     for row, own in zip(emb, labels_B.tolist(), strict=True):
         density = np.array([math.exp(-((row - centre) ** 2).sum() / (2 * 0.8**2)) for centre in centres])
         total += ((density / density.sum() - np.eye(3)[own]) ** 2).sum() + 0.3 * math.sqrt((row**2).sum())
-    terms = method.losses(Outputs(emb_BD), labels_B, 3)
+    terms = terms_of(method, Outputs(emb_BD), labels_B)
     assert list(terms) == ["sgm"]
     assert terms["sgm"].item() == pytest.approx(total / 9, abs=1e-6)
 
@@ -75,7 +85,7 @@ def test_mul_dml_loss_is_the_weighted_slices_and_the_cross_entropy():
     emb_BD, labels_B = batch(12)
     logits_BC = batch(3, seed=1)[0]
     slices = [dual_triplet_by_hand(emb_BD[:, 4 * n : 4 * n + 4], labels_B, tau) for n, tau in enumerate(THRESHOLDS)]
-    terms = method.losses(Outputs(emb_BD, logits_BC), labels_B, 3)
+    terms = terms_of(method, Outputs(emb_BD, logits_BC), labels_B)
     assert terms["dual_triplet"].item() == pytest.approx(0.7 / 3 * sum(slices), abs=1e-6)
     assert terms["cross_entropy"].item() == pytest.approx(cross_entropy_by_hand(logits_BC, labels_B), abs=1e-6)
     assert set(terms) == {"dual_triplet", "cross_entropy"}
@@ -91,7 +101,7 @@ def test_mul_dml_defaults_are_the_printed_ones():
 def test_mul_dml_slices_are_separate_linear_layers_of_unit_norm():
     method = built("mul_dml", thresholds=THRESHOLDS, slice_size=5, dropout=0.0)
     torch.manual_seed(0)
-    head, features_BF = method.head(16, 4), torch.randn(6, 16)
+    head, features_BF = method.head(16, Counts(4)), torch.randn(6, 16)
     outputs = head(features_BF)
     assert (outputs.embedding_BD.shape, outputs.logits_BC.shape) == ((6, 15), (6, 4))
     norm_BN = outputs.embedding_BD.unflatten(1, (3, 5)).norm(dim=2)
@@ -108,7 +118,7 @@ def test_mul_dml_slices_are_separate_linear_layers_of_unit_norm():
 def test_dropout_reaches_the_classifier_alone():
     torch.manual_seed(0)
     for name in ("cnn", "mul_dml"):
-        head, features_BF = built(name).head(16, 3).train(), torch.randn(6, 16)
+        head, features_BF = built(name).head(16, Counts(3)).train(), torch.randn(6, 16)
         first, second = head(features_BF), head(features_BF)
         assert torch.equal(first.embedding_BD, second.embedding_BD)
         assert not torch.equal(first.logits_BC, second.logits_BC)
@@ -116,10 +126,10 @@ def test_dropout_reaches_the_classifier_alone():
 
 def test_heads_give_the_promised_shapes():
     features_BF = torch.randn(6, 16)
-    plain = built("cnn").head(16, 3).eval()(features_BF)
+    plain = built("cnn").head(16, Counts(3)).eval()(features_BF)
     assert plain.embedding_BD is features_BF
     assert plain.logits_BC.shape == (6, 3)
-    manifold = built("sgm", embedding_size=5).head(16, 3)(features_BF)
+    manifold = built("sgm", embedding_size=5).head(16, Counts(3))(features_BF)
     assert manifold.embedding_BD.shape == (6, 5)
     assert manifold.logits_BC is None
 
@@ -127,14 +137,14 @@ def test_heads_give_the_promised_shapes():
 @pytest.mark.parametrize("name", ["cnn", "mul_dml"])
 def test_a_classifier_says_the_largest_logit(name):
     logits_BC = torch.tensor([[0.1, 2.0, 0.3], [5.0, 1.0, 1.0]])
-    said = built(name).predicted(Outputs(torch.zeros(2, 4), logits_BC), torch.tensor([0, 0]), 3)
+    said = said_by(built(name), Outputs(torch.zeros(2, 4), logits_BC), torch.tensor([0, 0]), 3)
     assert said.tolist() == [1, 0]
 
 
 def test_sgm_says_the_class_of_the_nearest_centre():
     emb_BD, labels_B = batch(2, num_samples=12)
     centre_CD = torch.stack([emb_BD[labels_B == label].mean(dim=0) for label in range(3)])
-    said = built("sgm").predicted(Outputs(emb_BD), labels_B, 5)
+    said = said_by(built("sgm"), Outputs(emb_BD), labels_B, 5)
     assert torch.equal(said, torch.cdist(emb_BD, centre_CD).argmin(dim=1))
     assert not torch.equal(said, labels_B)
 
@@ -194,13 +204,13 @@ def test_replaced_keeps_the_rest():
 def test_every_method_starts_from_the_same_backbone():
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    networks = {name: build_network(built(name), "resnet18", 24, 3, seed=1) for name in REGISTRY}
+    networks = {name: build_network(built(name), "resnet18", 24, Counts(3), seed=1) for name in REGISTRY}
     assert torch.equal(torch.get_rng_state(), before)
     states = [network.backbone.state_dict() for network in networks.values()]
     for state in states[1:]:
         assert all(torch.equal(value, states[0][name]) for name, value in state.items())
-    again = build_network(built("mul_dml"), "resnet18", 24, 3, seed=1)
-    other = build_network(built("mul_dml"), "resnet18", 24, 3, seed=2)
+    again = build_network(built("mul_dml"), "resnet18", 24, Counts(3), seed=1)
+    other = build_network(built("mul_dml"), "resnet18", 24, Counts(3), seed=2)
     weight = networks["mul_dml"].head.slices.weight
     assert torch.equal(again.head.slices.weight, weight)
     assert not torch.equal(other.head.slices.weight, weight)
@@ -208,7 +218,7 @@ def test_every_method_starts_from_the_same_backbone():
 
 
 def test_a_network_normalises_bytes_as_published_weights_expect():
-    network = build_network(built("sgm"), "resnet18", 24, 3, seed=1).eval()
+    network = build_network(built("sgm"), "resnet18", 24, Counts(3), seed=1).eval()
     images_BHWC = torch.randint(0, 256, (2, 24, 24, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     pixels = ((images_BHWC / 255 - mean) / deviation).permute(0, 3, 1, 2)

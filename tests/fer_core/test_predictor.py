@@ -17,6 +17,7 @@ from model_fixtures import (  # noqa: F401
 )
 
 from fer_core import runs
+from fer_core.embedding import Embeddings
 from fer_core.errors import InputError
 from fer_core.evaluation.neighbours import knn_predict
 from fer_core.faces.crop import face_partition
@@ -129,7 +130,7 @@ def test_neighbours_decide_as_the_evaluation_does(make_run):  # noqa: F811
     predictor.level = replace(predictor.level, embedding_ND=gallery_ND, class_N=class_N)
     query_BD = np.zeros((2, 8), np.float32)
     query_BD[1, 0] = 9.4  # the nearest is alone in its class, the next is of class 0
-    made = predictor.predicted(query_BD, None)
+    made = predictor.predicted(Embeddings(query_BD))
     np.testing.assert_allclose(made.probability, [[5 / 11, 5 / 11, 1 / 11]] * 2, rtol=1e-6)
     assert made.expression.tolist() == [1, 0]
     assert made.expression.tolist() == knn_predict(query_BD, gallery_ND, class_N, k=11).tolist()
@@ -154,7 +155,8 @@ def test_sub_classes_are_summed_to_their_class(tmp_path, make_run, faces_path, f
 
 def test_huge_logits_stay_finite(predictors):
     embedding_BD = predictors["mul_dml"].level.embedding_ND[:2]
-    made = predictors["mul_dml"].predicted(embedding_BD, np.array([[1e4, 0, 0], [-1e4, -2e4, -1e4]], np.float32))
+    logits_BC = np.array([[1e4, 0, 0], [-1e4, -2e4, -1e4]], np.float32)
+    made = predictors["mul_dml"].predicted(Embeddings(embedding_BD, logits_BC))
     np.testing.assert_allclose(made.probability, [[1, 0, 0], [0.5, 0, 0.5]], atol=1e-6)
 
 

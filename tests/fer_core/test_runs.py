@@ -15,9 +15,10 @@ from model_fixtures import (  # noqa: F401
 from fer_core import runs
 from fer_core.embedding import embed, embed_rows
 from fer_core.folds import Part
+from fer_core.inputs import PatchInputs
 from fer_core.methods import REGISTRY
-from fer_core.patches import Patches
 from fer_core.reading import read_faces
+from fer_core.targets import Counts
 from fer_core.training import World, build_network, train
 
 
@@ -38,13 +39,14 @@ def test_a_run_read_back_is_the_network_that_was_trained(tmp_path, faces_path): 
     assert described.history == trained.history
     assert described.build_method().options == REGISTRY["mul_dml"].Options(**OPTIONS["mul_dml"])
 
-    before = build_network(described.build_method(), "resnet18", plan.patch, 3, seed=99)
+    before = build_network(described.build_method(), "resnet18", plan.patch, Counts(3), seed=99)
     before.load_state_dict(trained.state)
     loaded = runs.load_network(tmp_path)
     assert not loaded.training
     images_BHWC = np.random.default_rng(0).integers(0, 256, (5, plan.patch, plan.patch, 3), dtype=np.uint8)
-    for first, second in zip(embed(before.eval(), images_BHWC), embed(loaded, images_BHWC), strict=True):
-        np.testing.assert_array_equal(first, second)
+    first, second = (embed(network, torch.from_numpy(images_BHWC)) for network in (before.eval(), loaded))
+    np.testing.assert_array_equal(first.embedding_ND, second.embedding_ND)
+    np.testing.assert_array_equal(first.logits_NC, second.logits_NC)
 
 
 def test_a_description_is_sorted_json_of_its_fields_alone(tmp_path, faces_path):  # noqa: F811
@@ -56,26 +58,28 @@ def test_a_description_is_sorted_json_of_its_fields_alone(tmp_path, faces_path):
 
 
 def test_rows_are_embedded_in_order_whatever_the_batch(monkeypatch, faces_path):  # noqa: F811
-    faces, patches = read_faces(faces_path, Part(), 3), Patches(32, 24)
+    faces = read_faces(faces_path, Part(), 3)
+    inputs = PatchInputs(faces, 32, 24)
     method = REGISTRY["mul_dml"]
-    network = build_network(method(method.Options(**OPTIONS["mul_dml"])), "resnet18", 24, 3, seed=0).eval()
+    network = build_network(method(method.Options(**OPTIONS["mul_dml"])), "resnet18", 24, Counts(3), seed=0).eval()
     rows, seen = faces.rows_of("test", upright=True)[::-1], []
-    whole = embed_rows(network, faces, rows, patches, silent)
+    whole = embed_rows(network, inputs, rows, silent)
     monkeypatch.setattr("fer_core.embedding.BATCH", 5)
-    parts = embed_rows(network, faces, rows, patches, lambda *done: seen.append(done))
+    parts = embed_rows(network, inputs, rows, lambda *done: seen.append(done))
     assert seen == [(5, 12), (10, 12), (12, 12)]
-    for first, second in zip(whole, parts, strict=True):
+    for name in ("embedding_ND", "logits_NC"):
+        first, second = getattr(whole, name), getattr(parts, name)
         assert first.dtype == np.float32
         np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-5)
-    alone, _ = embed(network, patches.central(faces.images(rows[3:4])))
-    np.testing.assert_allclose(alone[0], whole[0][3], rtol=1e-4, atol=1e-5)
+    alone = embed(network, inputs.plain(rows[3:4])).embedding_ND
+    np.testing.assert_allclose(alone[0], whole.embedding_ND[3], rtol=1e-4, atol=1e-5)
 
 
 def test_a_method_without_a_classifier_gives_no_logits(faces_path):  # noqa: F811
     faces = read_faces(faces_path, Part(), 3)
     method = REGISTRY["sgm"]
-    network = build_network(method(method.Options(**OPTIONS["sgm"])), "resnet18", 24, 3, seed=0).eval()
-    embedding, logits = embed_rows(network, faces, faces.rows_of("test", upright=True), Patches(32, 24), silent)
-    assert embedding.shape == (12, 8)
-    assert logits is None
+    network = build_network(method(method.Options(**OPTIONS["sgm"])), "resnet18", 24, Counts(3), seed=0).eval()
+    made = embed_rows(network, PatchInputs(faces, 32, 24), faces.rows_of("test", upright=True), silent)
+    assert made.embedding_ND.shape == (12, 8)
+    assert made.logits_NC is None
     assert torch.is_grad_enabled()

@@ -3,7 +3,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from fer_core.sampling import BLOCKS_AT_ONCE, LEAST_OF_A_LABEL, BalancedSampler
+from fer_core.sampling.balanced import BLOCKS_AT_ONCE, LEAST_OF_A_LABEL, BalancedSampler
 
 SKEWED = np.repeat([0, 1, 2, 3], [50, 17, 5, 3])
 FORTY = np.repeat(np.arange(40), np.arange(40) % 7 + 1)

@@ -12,9 +12,9 @@ from fer_core.errors import InputError
 from fer_core.folds import Part
 from fer_core.reading import read_faces
 from fer_core.records import SAMPLE_SCHEMA
-from fer_core.sampling import BalancedSampler
+from fer_core.sampling.balanced import BalancedSampler
 from fer_core.shards import PictureReader, write_picture_shard
-from fer_core.streaming import CLASS_SORTED, PictureStream, upload, write_class_sorted
+from fer_core.streaming import CLASS_SORTED, PictureStream, require_place, upload, write_class_sorted
 
 CLASSES = ("anger", "fear", "happiness", None)
 BLOCK, ROWS_A_SHARD = 8, 40
@@ -141,6 +141,30 @@ def test_an_upload_that_was_cut_off_goes_on_with_what_is_missing_or_cut(remote, 
     assert written == ["index-00001.parquet", "part-00000.parquet", MANIFEST]
     for name in (MANIFEST, *read_manifest(copy).shards):
         assert (remote / name).read_bytes() == (copy / name).read_bytes()
+
+
+def test_an_upload_that_looks_inside_replaces_what_differs_in_content_alone(remote, copy, monkeypatch):
+    file = remote / "part-00001.parquet"
+    file.write_bytes(b"\0" * file.stat().st_size)
+    written = []
+    write = type(remote).write_bytes
+    monkeypatch.setattr(type(remote), "write_bytes", lambda self, data: written.append(self.name) or write(self, data))
+    upload(copy, remote)
+    assert written == [MANIFEST]
+    upload(copy, remote, look_inside=True)
+    assert written == [MANIFEST, "part-00001.parquet", MANIFEST]
+    assert file.read_bytes() == (copy / file.name).read_bytes()
+
+
+@pytest.mark.parametrize("uri", ["", "/", "file:///", "memory://faces", "nothing://bucket/faces"])
+def test_a_place_that_does_not_last_is_refused(uri):
+    with pytest.raises(InputError, match="--stream"):
+        require_place(uri)
+
+
+def test_a_folder_is_a_place(tmp_path):
+    require_place(str(tmp_path))
+    require_place(f"file://{tmp_path}/faces")
 
 
 def test_a_stream_gives_the_pictures_of_the_reader(remote, copy):

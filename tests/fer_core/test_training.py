@@ -23,6 +23,7 @@ from fer_core.errors import InputError
 from fer_core.folds import Part
 from fer_core.levels import read_level
 from fer_core.reading import read_faces
+from fer_core.targets import Counts
 from fer_core.training import Trained, World, build_network, train
 
 KEPT = ("backbone.conv1.weight", "backbone.layer4.1.conv2.weight", "head.slices.weight")
@@ -167,7 +168,7 @@ def test_starting_from_a_level_makes_only_a_classifier_of_other_labels_anew(make
     other = state_at_start(replace(plan, sub_labels=level))
     assert all(torch.equal(other[name], start[name]) for name in KEPT)
     method = methods.REGISTRY["mul_dml"]
-    fresh = build_network(method(method.Options(**plan.method_options)), "resnet18", plan.patch, 6, plan.seed)
+    fresh = build_network(method(method.Options(**plan.method_options)), "resnet18", plan.patch, Counts(6), plan.seed)
     assert torch.equal(other["head.classifier.weight"], fresh.head.classifier.weight)
 
 
@@ -191,7 +192,7 @@ def test_a_loss_that_is_not_finite_names_the_rate(faces_path, method):  # noqa: 
 
 def test_weights_of_a_file_are_what_training_starts_from(tmp_path, faces_path):  # noqa: F811
     generator = torch.Generator().manual_seed(0)
-    network = build_network(methods.REGISTRY["cnn"](methods.REGISTRY["cnn"].Options()), "resnet18", 24, 3, seed=9)
+    network = build_network(methods.REGISTRY["cnn"](methods.REGISTRY["cnn"].Options()), "resnet18", 24, Counts(3), seed=9)
     state = {name: value.clone() for name, value in network.backbone.state_dict().items()}
     state["conv1.weight"] = torch.randn(64, 3, 7, 7, generator=generator)
     save_file(state, tmp_path / "published.safetensors")

@@ -1,0 +1,59 @@
+"""The rows of a faces directory, divided into those that are trained on, validated on and tested on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from fer_core.directories import read_columns
+from fer_core.estimated_identities import with_estimates
+from fer_core.folds import Part, groups_of, roles, with_validation
+
+_ALWAYS = ("sample_id", "split", "subject_id", "sequence_id")
+
+
+@dataclass(frozen=True)
+class Divided:
+    """Rows in the order of their shards. All arrays are (N,).
+
+    Attributes:
+        sample_id: strings.
+        subject: object array of names, estimated where that was asked of `prepare`; None where nobody is known.
+        group: strings: the subject, else the sequence, else the sample; what is never in two roles.
+        role: train, valid or test.
+        table: the columns asked for.
+    """
+
+    sample_id: np.ndarray
+    subject: np.ndarray
+    group: np.ndarray
+    role: np.ndarray
+    table: pa.Table
+
+    def objects(self, name: str) -> np.ndarray:
+        """A column as an object array, None where it is null."""
+        return np.array(self.table[name].to_pylist(), dtype=object)
+
+    def numbers(self, name: str, unknown: float) -> np.ndarray:
+        """A column of numbers, with `unknown` where it is null."""
+        return self.table[name].fill_null(unknown).to_numpy()
+
+
+def read_divided(directory: Path, part: Part, seed: int, columns: list[str], validation: bool = False) -> Divided:
+    """Read label columns of a faces directory and say what role each row has.
+
+    Args:
+        validation: where no official split names validation rows, a part of the training groups becomes them.
+
+    Raises:
+        InputError: folds.roles cannot divide them, or a file is missing or damaged.
+    """
+    table = read_columns(directory, "part-", [*dict.fromkeys([*_ALWAYS, *columns])])
+    sample_id, split, subject, sequence = (table[name].to_pylist() for name in _ALWAYS)
+    subject = with_estimates(directory, sample_id, subject)
+    group = groups_of(subject, sequence, sample_id)
+    role = roles(split, group, part, seed)
+    if validation:
+        role = with_validation(role, group)
+    return Divided(np.array(sample_id), np.array(subject, dtype=object), np.array(group), np.array(role), table)

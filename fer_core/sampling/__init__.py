@@ -1,0 +1,1 @@
+"""How batches are drawn: class-balanced, of five-tuples, of identities, of triplets."""

@@ -1,0 +1,84 @@
+"""Which weights are kept: the last ones, their moving average, or those with the least validation loss."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+State = dict[str, Tensor]
+
+
+class Average:
+    """The exponential moving average of a network's weights; of a decay of 0 the network itself.
+
+    Buffers, such as the statistics of batch norm, are those of the network.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self._network = network
+        self._averaged = AveragedModel(network, avg_fn=_with_warm_up(decay)) if decay else None
+
+    @property
+    def network(self) -> nn.Module:
+        """The network with the averaged weights."""
+        return self._network if self._averaged is None else self._averaged.module
+
+    def update(self) -> None:
+        """Count the present weights in."""
+        if self._averaged is not None:
+            self._averaged.update_parameters(self._network)
+
+    def state_dict(self) -> dict[str, Any] | None:
+        """What a checkpoint keeps of it beside the network."""
+        return None if self._averaged is None else self._averaged.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any] | None) -> None:
+        """The inverse of `state_dict`."""
+        if self._averaged is not None:
+            self._averaged.load_state_dict(state)  # type: ignore[arg-type]
+
+
+def _with_warm_up(decay: float) -> Any:
+    def average(averaged: Tensor, current: Tensor, num_averaged: Tensor | int) -> Tensor:
+        # over the last tenth of the steps while these are few, else the initial weights would be most of it
+        own_decay = torch.clamp((1 + torch.as_tensor(num_averaged)) / (10 + torch.as_tensor(num_averaged)), max=decay)
+        return averaged + (current - averaged) * (1 - own_decay).to(averaged)
+
+    return average
+
+
+class Best:
+    """The state with the least validation loss so far."""
+
+    def __init__(self) -> None:
+        self.loss, self.state = float("inf"), None  # type: float, State | None
+
+    def offer(self, loss: float, state: State) -> None:
+        """Keep a copy of `state` if it is better."""
+        if loss < self.loss:
+            self.loss, self.state = loss, {name: value.clone() for name, value in state.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return {"loss": self.loss, "state": self.state}
+
+    def load_state_dict(self, kept: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self.loss, self.state = kept["loss"], kept["state"]
+
+
+class Means:
+    """Means of values over steps. Sums stay on the device, so that a step does not wait for them."""
+
+    def __init__(self, sums: dict[str, Tensor] | None = None, count: int = 0) -> None:
+        self.sums, self.count = sums or {}, count
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Count one step's values in."""
+        self.count += 1
+        self.sums = {name: self.sums.get(name, 0) + value.detach().double() for name, value in values.items()}
+
+    def values(self) -> dict[str, float]:
+        """The means so far."""
+        return {name: float(total) / self.count for name, total in self.sums.items()}

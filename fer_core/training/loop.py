@@ -1,0 +1,210 @@
+"""The training loop, the same on one process and on many.
+
+What a step computes goes by (plan, step) alone: batches, patches and dropout are pure functions of the seed and the
+step, so a run that goes on from a checkpoint ends with the same numbers as one that was never stopped (on the same
+device with the same number of threads; on a GPU to rounding, as some of its sums have no fixed order).
+
+Over several workers the loss is that of the whole batch; batch norm takes its statistics over each worker's share.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from fer_core.checkpoints import CheckpointStore
+from fer_core.directories import read_tables
+from fer_core.errors import InputError
+from fer_core.gather import gather
+from fer_core.inputs import inputs_of
+from contextlib import nullcontext as deferred_checks
+from fer_core.methods.base import Method, Outputs
+from fer_core.patches import draw_views
+from fer_core.reading import FaceTable
+from fer_core.targets import Targets
+from fer_core.training.keeping import Average, Best, Means, State
+from fer_core.training.networks import build_network, build_objective, load_start
+from fer_core.training.plan import Trained, TrainingPlan, World
+from fer_core.training.validation import Validation
+
+Progress = Callable[[dict[str, float]], None]
+
+
+def train(plan: TrainingPlan, world: World, store: CheckpointStore, progress: Progress) -> Trained:
+    """Train from the last checkpoint, or from the start, to the end of the plan.
+
+    Args:
+        progress: called on rank 0 about every two seconds with epoch, step, steps, loss, accuracy (of a method that
+            classifies), images_per_second.
+
+    Raises:
+        InputError: the rows cannot be divided, or the loss is no longer finite.
+    """
+    method, faces = plan.build_method(), plan.read_faces()
+    rows = faces.rows_of("train", upright=method.inputs == "points")
+    label_N = faces.label[rows] if plan.sub_labels is None else _sub_labels(plan.sub_labels, faces, rows)
+    loop = _Loop(plan, world, method, faces, rows, label_N)
+    loop.restore(store.load())
+    loop.run(store, progress)
+    class_of_label = [int(faces.label[rows[label_N == label][0]]) for label in loop.known_labels]
+    return Trained(loop.result(), loop.history, faces.classes, faces.poses, class_of_label, loop.counts)
+
+
+def _sub_labels(level: Path, faces: FaceTable, rows: np.ndarray) -> np.ndarray:
+    """The group of each training row: that of its upright sample."""
+    table = read_tables(level, "labels", ["sample_id", "group"])
+    group_of = dict(zip(table["sample_id"].to_pylist(), table["group"].to_pylist(), strict=True))
+    return np.array([group_of[name] for name in faces.sample_id[rows].tolist()], dtype=np.int64)
+
+
+class _Loop:
+    """The state of a run between two steps."""
+
+    def __init__(
+        self, plan: TrainingPlan, world: World, method: Method, faces: FaceTable, rows: np.ndarray, label_N: np.ndarray
+    ) -> None:
+        self.plan, self.world, self.method, self.rows = plan, world, method, rows
+        self.known_labels, label_N = np.unique(label_N, return_inverse=True)
+        self.training_rows = faces.training_rows(rows, label_N)
+        self.inputs = inputs_of(method.inputs, faces, plan.face_size, plan.patch, world.device)
+        self.counts = self.training_rows.counts(self.inputs.numbers)
+        self.sampler = method.sampler(self.training_rows, plan.recipe.batch_size, plan.seed)
+        self._build(world)
+        self.validation = Validation(plan, method, faces, self.inputs, self.counts)
+        self.step = 0
+        self.history: list[dict[str, float]] = []
+        self.means = Means()
+        self.best = Best()
+
+    def _build(self, world: World) -> None:
+        plan, method = self.plan, self.method
+        network = build_network(method, plan.backbone, plan.patch, self.counts, plan.seed, plan.weights)
+        if plan.start is not None:
+            load_start(network, plan.start)
+        if self.inputs.numbers:
+            method.fit(network, self.inputs.plain(self.rows))
+        self.network = network.to(world.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = Average(self.network, plan.recipe.averaging)
+        self.objective = build_objective(method, self.counts, plan.seed).to(world.device)
+        self.model: nn.Module = self.network
+        self.optimizer: torch.optim.Optimizer | None = None
+        if method.learns:
+            if world.size > 1:
+                self.model = DistributedDataParallel(self.network)
+            parameters = [*self.network.parameters(), *self.objective.parameters()]
+            self.optimizer = torch.optim.AdamW(parameters, plan.recipe.lr, weight_decay=plan.recipe.weight_decay)
+
+    @property
+    def num_steps(self) -> int:
+        return self.plan.recipe.epochs * self.sampler.steps_per_epoch if self.optimizer else 0
+
+    def result(self) -> State:
+        """The weights that are kept."""
+        return self.best.state or _state_of(self.average.network)
+
+    def restore(self, checkpoint: dict[str, Any] | None) -> None:
+        if checkpoint is None:
+            return
+        self.step, self.history = checkpoint["step"], checkpoint["history"]
+        self.means = Means(checkpoint["sums"], checkpoint["count"])
+        for name, part in self._parts().items():
+            part.load_state_dict(checkpoint[name])
+
+    def checkpoint(self) -> dict[str, Any]:
+        own = {"step": self.step, "history": self.history, "sums": self.means.sums, "count": self.means.count}
+        return own | {name: part.state_dict() for name, part in self._parts().items()}
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"network": self.network, "objective": self.objective, "optimizer": self.optimizer}
+        return {**parts, "average": self.average, "best": self.best}
+
+    def run(self, store: CheckpointStore, progress: Progress) -> None:
+        shown, seen = time.perf_counter(), 0
+        for images, targets in self._batches():
+            self.model.train()
+            self.objective.train()
+            seen += self._train_step(images, targets)
+            epoch_ends = self.step % self.sampler.steps_per_epoch == 0
+            now = time.perf_counter()
+            if self.world.rank == 0 and (now - shown > 2 or epoch_ends):
+                progress(self._summary() | {"images_per_second": seen / (now - shown)})
+                shown, seen = now, 0
+            if epoch_ends:
+                self._end_epoch()
+            if self.step < self.num_steps and (epoch_ends or self.step % self.plan.checkpoint_steps == 0):
+                store.save(self.checkpoint(), self._summary() if not epoch_ends else self.history[-1])
+
+    def _end_epoch(self) -> None:
+        validated = self.validation.measured(self.average.network, self.objective, self.step / self.num_steps)
+        self.history.append(self._summary() | validated)
+        self.means = Means()
+        if self.method.picks_by_validation:
+            self.best.offer(validated["valid_loss"], _state_of(self.average.network))
+
+    def _batches(self) -> Iterator[tuple[Tensor, Targets]]:
+        """This worker's share of every batch that is left, from the step that comes next, on the device."""
+        for step in range(self.step, self.num_steps):
+            epoch, within = divmod(step, self.sampler.steps_per_epoch)
+            drawn = self.sampler.batch(epoch, within, self.world.rank, self.world.size)
+            inputs = self.inputs.drawn(self.rows[drawn], draw_views(self.plan.seed, epoch, drawn))
+            stacked = self.training_rows.targets(drawn).stacked().to(self.world.device, non_blocking=True)
+            yield inputs, Targets.of(stacked)
+
+    def _train_step(self, inputs: Tensor, targets: Targets) -> int:
+        torch.manual_seed((self.plan.seed * 1_000_003 + self.step) * self.world.size + self.world.rank)
+        assert self.optimizer is not None
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.recipe.rate(self.step, self.num_steps)
+        device = self.world.device
+        with torch.autocast(device.type, torch.bfloat16) if self.plan.bfloat16 else nullcontext():
+            own = self.model(inputs)
+        outputs, targets = self._gathered(own, targets)
+        terms = self._terms(outputs, targets)
+        loss = torch.stack(list(terms.values())).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.average.update()
+        self.step += 1
+        with torch.no_grad():
+            predicted = self.method.predicted(outputs, targets, self.counts)
+            right = {} if predicted is None else {"accuracy": (predicted == targets.label_B).float().mean()}
+            self.means.add({"loss": loss, **right, **terms})
+        return len(targets.label_B)
+
+    def _terms(self, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:
+        # what the objective draws is drawn alike by every worker, as it sees the same batch
+        torch.manual_seed(-1 - (self.plan.seed * 1_000_003 + self.step))
+        try:
+            with deferred_checks():
+                return self.objective(outputs, targets, self.step / self.num_steps)
+        except ValueError as error:
+            raise InputError(f"training diverged at step {self.step + 1}: {error}; use a smaller --lr") from error
+
+    def _gathered(self, own: Outputs, targets: Targets) -> tuple[Outputs, Targets]:
+        if self.world.size == 1:
+            return own, targets
+        num_rows = self.sampler.rows_per_batch
+        return own.mapped(lambda part: gather(part, num_rows)), Targets.of(gather(targets.stacked(), num_rows))
+
+    def _summary(self) -> dict[str, float]:
+        """Epoch (from 1), step, steps and the means of the epoch so far.
+
+        Raises:
+            InputError: the loss is not finite.
+        """
+        means = self.means.values()
+        if not np.isfinite(means["loss"]):
+            raise InputError(f"the loss is {means['loss']} at step {self.step}; use a smaller --lr")
+        epoch = -(-self.step // self.sampler.steps_per_epoch)
+        return {"epoch": epoch, "step": self.step, "steps": self.num_steps, **means}
+
+
+def _state_of(network: nn.Module) -> State:
+    return {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}

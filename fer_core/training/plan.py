@@ -1,0 +1,91 @@
+"""What is trained, by whom, and what comes of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fer_core import methods
+from fer_core.folds import Part
+from fer_core.inputs import CPU
+from fer_core.methods.base import Method, Recipe
+from fer_core.reading import FaceTable, read_faces
+from fer_core.targets import Counts
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """All that determines a run's numbers.
+
+    Attributes:
+        faces: the faces directory.
+        part: who is tested on; the rest is trained on.
+        method, method_options, recipe: what is learnt and how.
+        backbone, weights, start: the network; `start` is the network file of the level before.
+        sub_labels: level folder whose groups are the labels, None for the classes.
+        patch, face_size: pixels.
+        frame_is_face: whether the pictures were face crops as they are; not used in training, but told with the model.
+        bfloat16: whether products are computed in bfloat16.
+        validation: whether the loss on validation rows is shown after each epoch.
+        seed: of everything drawn.
+        checkpoint_steps: steps from one checkpoint to the next.
+    """
+
+    faces: Path
+    part: Part
+    method: str
+    method_options: dict[str, Any]
+    recipe: Recipe
+    backbone: str
+    patch: int
+    face_size: int
+    frame_is_face: bool
+    bfloat16: bool
+    seed: int
+    checkpoint_steps: int
+    validation: bool = False
+    weights: Path | None = None
+    start: Path | None = None
+    sub_labels: Path | None = None
+
+    def build_method(self) -> Method:
+        """The method with its options."""
+        method = methods.REGISTRY[self.method]
+        return method(method.Options(**self.method_options))
+
+    def read_faces(self) -> FaceTable:
+        """The rows, divided as the method needs."""
+        method = self.build_method()
+        validation = self.validation or method.picks_by_validation
+        return read_faces(self.faces, self.part, self.seed, method.label, validation)
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among the workers."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = CPU
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run.
+
+    Attributes:
+        state: of the network.
+        history: one row of means an epoch.
+        classes, poses: what it was trained to tell apart.
+        class_of_label: the class of each label that was trained on.
+        counts: what the network was built for.
+    """
+
+    state: dict[str, Tensor]
+    history: list[dict[str, float]]
+    classes: tuple[str, ...]
+    poses: tuple[int, ...]
+    class_of_label: list[int]
+    counts: Counts
