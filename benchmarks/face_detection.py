@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import torch
 
-from fer_core.detection import Detection, FaceDetector, choose_face
+from fer_core.detection import Detection, FaceDetector, choose_face, intersection_over_union
 from fer_core.detection.look import PUBLISHED_THRESHOLDS
 from fer_core.pose import estimate_yaw, estimated_view
 
@@ -59,14 +59,6 @@ def view(path: Path) -> str:
     return path.stem[6:]
 
 
-def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
-    """Intersection of two boxes (left, top, right, bottom) as a share of their union."""
-    wide = max(0.0, min(one[2], other[2]) - max(one[0], other[0]))
-    high = max(0.0, min(one[3], other[3]) - max(one[1], other[1]))
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return wide * high / (areas - wide * high)
-
-
 def in_batches(detector: FaceDetector, images: list[np.ndarray], batch: int) -> list[list[Detection]]:
     return [faces for at in range(0, len(images), batch) for faces in detector.detect(images[at : at + batch])]
 
@@ -81,7 +73,7 @@ def print_views(pictures: dict[Path, np.ndarray]) -> None:
         of_path = {path: face for path, faces in of_view.items() if (face := choose_face(faces, "largest", *SHAPE[:2]))}
         chosen = list(of_path.values())
         median = tuple(np.median([face.box for face in chosen], axis=0))
-        placed = sum(overlap(face.box, median) >= 0.4 for face in chosen)
+        placed = sum(intersection_over_union(face.box, median) >= 0.4 for face in chosen)
         first = sum(face.how == "mtcnn" for face in chosen)
         shares = [count / len(of_view) for count in (first, len(chosen), placed)]
         yaws = np.array([estimate_yaw(face.landmarks_52) for face in chosen])
@@ -133,7 +125,7 @@ def print_agreement(ours: list[list[Detection]], peers: list[list[list[float]]])
     for detections, faces in zip(ours, peers, strict=True):
         for left, top, width, height, *points in faces:
             box = (left, top, left + width, top + height)
-            same = [face for face in detections if overlap(face.box, box) >= 0.5]
+            same = [face for face in detections if intersection_over_union(face.box, box) >= 0.5]
             if same:
                 matched += 1
                 distances.append(np.linalg.norm(same[0].landmarks_52 - np.reshape(points, (5, 2)), axis=1).mean())

@@ -190,7 +190,8 @@ class TrainOptions(CropOptions, MethodOptions):
         None, description=f"one of {', '.join(backbones.REGISTRY)}; unset: the paper's of the method"
     )
     weights: Path | None = Field(
-        None, description="pre-trained backbone: safetensors or a tensors-only torch file, a run's network.safetensors too"
+        None,
+        description="pre-trained backbone: safetensors or a tensors-only torch file, a run's network.safetensors too",
     )
     validation: bool = Field(
         False, description="keep an eighth of the training subjects out and show their loss by epoch"

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from upath import UPath
 
 from fer_core.errors import InputError
-from fer_core.files import digest_of, file_sha256, write_json
+from fer_core.files import digest_of, file_sha256, has_size, write_json
 from fer_core.locks import alone, lock_of
 
 SCHEMA_VERSION = 2
@@ -151,11 +151,7 @@ def damaged_files(path: Path, deep: bool = True) -> list[str]:
     differing = []
     for name, shard in read_manifest(path).shards.items():
         file = path / name
-        if (
-            not file.exists()
-            or file.stat().st_size != shard["bytes"]
-            or (deep and file_sha256(file) != shard["sha256"])
-        ):
+        if not has_size(file, shard["bytes"]) or (deep and file_sha256(file) != shard["sha256"]):
             differing.append(name)
     return differing
 
@@ -165,24 +161,9 @@ def folder_at(uri: str) -> Path:
     return cast(Path, UPath(uri))
 
 
-def require_place(uri: str) -> None:
-    """Raise InputError unless a path or fsspec URI names a folder that outlives the command.
-
-    Raises:
-        InputError: its protocol is unknown, needs a package that is not installed, or keeps nothing; or it is empty.
-    """
-    try:
-        place = UPath(uri)
-        is_named = bool(uri) and bool(place.path.strip("/")) and place.protocol != "memory"
-    except (ValueError, ImportError, NotImplementedError) as error:
-        raise InputError(f"--stream {uri}: {error}") from None
-    if not is_named:
-        raise InputError(f"--stream {uri!r} names no folder that lasts; give a path or a URI such as s3://bucket/faces")
-
-
-def shards_of(path: Path, prefix: str) -> list[str]:
-    """The names of a finished directory's shards that start with `prefix`, in order."""
-    return sorted(name for name in read_manifest(path).shards if name.startswith(prefix))
+def shards_of(path: Path, prefix: str) -> dict[str, dict[str, Any]]:
+    """What the manifest says of a finished directory's shards whose names start with `prefix`, by name and in order."""
+    return {name: shard for name, shard in sorted(read_manifest(path).shards.items()) if name.startswith(prefix)}
 
 
 def read_columns(path: Path, prefix: str, columns: list[str]) -> pa.Table:
@@ -197,7 +178,7 @@ def read_columns(path: Path, prefix: str, columns: list[str]) -> pa.Table:
 
 
 def _read_pages(file: Path, size: int, columns: list[str]) -> pa.Table:
-    if not file.exists() or file.stat().st_size != size:
+    if not has_size(file, size):
         raise damaged(file)
     try:
         with file.open("rb") as opened, pq.ParquetFile(opened, page_checksum_verification=True) as parquet:
@@ -221,27 +202,22 @@ def read_tables(path: Path, prefix: str, columns: list[str] | None = None) -> pa
     Raises:
         InputError: a shard is missing or damaged; the message names it.
     """
-    return _read_all(path, prefix, lambda file, shard: _read_checked(file, shard["sha256"], columns))
+    return _read_all(path, prefix, lambda file, shard: read_shard(file, shard["sha256"], columns))
 
 
 def _read_all(path: Path, prefix: str, read: Callable[[Path, dict[str, Any]], pa.Table]) -> pa.Table:
     """One table of the shards whose names start with `prefix`; `read` gets each file and its part of the manifest."""
-    shards = read_manifest(path).shards
-    names = sorted(name for name in shards if name.startswith(prefix))
-    assert names, f"{path} holds no {prefix}*"
-    return pa.concat_tables(read(path / name, shards[name]) for name in names)
+    shards = shards_of(path, prefix)
+    assert shards, f"{path} holds no {prefix}*"
+    return pa.concat_tables(read(path / name, shard) for name, shard in shards.items())
 
 
-def read_shard(path: Path, name: str, columns: list[str] | None = None) -> pa.Table:
-    """Read one shard of a finished directory, checked against the manifest.
+def read_shard(file: Path, sha256: str, columns: list[str] | None = None) -> pa.Table:
+    """Read one shard of a finished directory, checked against the sha256 that the manifest says.
 
     Raises:
         InputError: it is missing or damaged; the message names it.
     """
-    return _read_checked(path / name, read_manifest(path).shards[name]["sha256"], columns)
-
-
-def _read_checked(file: Path, sha256: str, columns: list[str] | None) -> pa.Table:
     data = file.read_bytes() if file.exists() else b""
     if hashlib.sha256(data).hexdigest() != sha256:
         raise damaged(file)

@@ -25,6 +25,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def has_size(path: Path, num_bytes: int) -> bool:
+    """Whether a file stands, with so many bytes."""
+    return path.exists() and path.stat().st_size == num_bytes
+
+
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Call `write(temporary)` and rename the result to `path`; nothing is left behind when it fails.
 

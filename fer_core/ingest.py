@@ -212,7 +212,12 @@ def set_aside_table(rejected: Iterable[Rejected]) -> pa.Table:
 
 
 def _escape_non_unicode(record: Rejected) -> dict[str, Any]:
-    return {key: text.encode("utf-8", "backslashreplace").decode() for key, text in vars(record).items()}
+    return {key: escaped(text) for key, text in vars(record).items()}
+
+
+def escaped(text: str) -> str:
+    """The text of a file's name, what is no Unicode in it (lone surrogates) as backslash escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class Read(NamedTuple):

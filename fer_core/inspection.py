@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from fer_core.datasets.base import Record, Rejected
-from fer_core.ingest import read_record
+from fer_core.ingest import escaped, read_record
 from fer_core.near_duplicates import SIDE, find_near_duplicates, signature
-from fer_core.pose import view_of
+from fer_core.pose import known_view
 
 AT_ONCE = 256
 """Pictures in memory."""
@@ -46,10 +46,11 @@ def inspect(
             aside[record.reason] += 1
             told = examples.setdefault(record.reason, [])
             if len(told) < EXAMPLES:
-                told.append(f"{record.source_path}: {record.detail}".encode("utf-8", "backslashreplace").decode())
+                told.append(escaped(f"{record.source_path}: {record.detail}"))
             continue
         row, thumb = record
-        cells[row.get("expression"), row.get("subject_id"), _pose_of(row)] += 1
+        view = known_view(row.get("pose_bin"), row.get("pose_yaw"))
+        cells[row.get("expression"), row.get("subject_id"), view] += 1
         splits[row.get("split") or "none"] += 1
         thumbs += thumb
         known.append({name: row.get(name) for name in ("source_path", "expression", "split", "source_sha256")})
@@ -88,12 +89,6 @@ def _read_all(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while some := list(islice(waiting, AT_ONCE)):
             yield from pool.map(read, some)
-
-
-def _pose_of(row: dict[str, Any]) -> int | None:
-    if row.get("pose_bin") is not None:
-        return int(row["pose_bin"])
-    return None if row.get("pose_yaw") is None else view_of(row["pose_yaw"])
 
 
 def _sums(cells: Counter[tuple[Any, Any, Any]], factor: int) -> dict[str, int]:

@@ -53,6 +53,13 @@ def view_of(yaw: float) -> int:
     return min(VIEWS, key=lambda view: abs(view - yaw))
 
 
+def known_view(pose_bin: int | None, pose_yaw: float | None) -> int | None:
+    """The view that a data set states, else that of the yaw it states; None where it states neither. Degrees."""
+    if pose_bin is not None:
+        return pose_bin
+    return None if pose_yaw is None else view_of(pose_yaw)
+
+
 def estimated_view(yaw: float) -> int:
     """The one of VIEWS that an estimate of the yaw speaks for, degrees."""
     return int(math.copysign(90, yaw)) if abs(yaw) >= PROFILE_FROM else view_of(math.copysign(min(abs(yaw), 45), yaw))

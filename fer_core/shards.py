@@ -20,8 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from isal.isal_zlib import crc32  # zlib's takes as long as reading does
 
-from fer_core.directories import damaged, read_manifest, read_tables
-from fer_core.files import write_table
+from fer_core.directories import damaged, read_tables, shards_of
+from fer_core.files import has_size, write_table
 
 INDEX_SCHEMA = pa.schema([("offset", pa.int64()), ("length", pa.int32()), ("crc32", pa.uint32())])
 PAGE_HEADER_AT_MOST = 2**15
@@ -122,20 +122,17 @@ def read_places(directory: Path) -> Places:
     Raises:
         InputError: a shard or an index is missing or damaged.
     """
-    shards = read_manifest(directory).shards
-    names = sorted(name for name in shards if name.startswith("part-"))
-    for name in names:
-        file = directory / name
-        if not file.exists() or file.stat().st_size != shards[name]["bytes"]:
+    shards = shards_of(directory, "part-")
+    files = [directory / name for name in shards]
+    for file, shard in zip(files, shards.values(), strict=True):
+        if not has_size(file, shard["bytes"]):
             raise damaged(file)
     index = read_tables(directory, "index-")
-    counts = [shards[name]["rows"] for name in names]
+    counts = [shard["rows"] for shard in shards.values()]
     if sum(counts) != len(index):
-        raise damaged(directory / index_name(names[0]))
+        raise damaged(directory / index_name(next(iter(shards))))
     columns = (index[field.name].to_numpy() for field in INDEX_SCHEMA)
-    return Places(
-        [directory / name for name in names], np.repeat(np.arange(len(names), dtype=np.int32), counts), *columns
-    )
+    return Places(files, np.repeat(np.arange(len(files), dtype=np.int32), counts), *columns)
 
 
 def decode_colour(data: bytes | memoryview) -> np.ndarray:

@@ -19,9 +19,9 @@ from upath import UPath
 from fer_core.directories import MANIFEST, read_columns, read_manifest
 from fer_core.errors import InputError
 from fer_core.estimated_identities import IDENTITIES
-from fer_core.files import write_bytes
+from fer_core.files import file_sha256, has_size, write_bytes
 from fer_core.records import SAMPLE_SCHEMA
-from fer_core.shards import PictureReader, Places, decode_colour, read_places, write_picture_shard
+from fer_core.shards import PictureReader, Places, decode_colour, index_name, read_places, write_picture_shard
 
 CLASS_SORTED = "class"
 """The `order` in the config of a directory whose rows are sorted by class."""
@@ -44,7 +44,7 @@ def write_class_sorted(faces: Path, folder: Path) -> Iterator[int]:
     pictures = PictureReader(faces)
     for number, rows in enumerate(_shards_by_class(labels)):
         name = f"part-{number:05d}.parquet"
-        if not (folder / name.replace("part-", "index-")).exists():
+        if not (folder / index_name(name)).exists():
             image = pa.array(pictures.encoded(rows), pa.binary())
             table = labels.take(pa.array(rows)).append_column("image", image).select(SAMPLE_SCHEMA.names)
             write_picture_shard(folder, name, table)
@@ -70,10 +70,24 @@ def upload(directory: Path, destination: Path, look_inside: bool = False) -> Non
     destination.mkdir(parents=True, exist_ok=True)
     for name, shard in read_manifest(directory).shards.items():
         file = destination / name
-        is_there = file.exists() and file.stat().st_size == shard["bytes"]
-        if not is_there or (look_inside and hashlib.sha256(file.read_bytes()).hexdigest() != shard["sha256"]):
+        if not has_size(file, shard["bytes"]) or (look_inside and file_sha256(file) != shard["sha256"]):
             file.write_bytes((directory / name).read_bytes())
     (destination / MANIFEST).write_bytes((directory / MANIFEST).read_bytes())
+
+
+def require_place(uri: str) -> None:
+    """Raise InputError unless a path or fsspec URI names a folder that outlives the command.
+
+    Raises:
+        InputError: its protocol is unknown, needs a package that is not installed, or keeps nothing; or it is empty.
+    """
+    try:
+        place = UPath(uri)
+        is_named = bool(uri) and bool(place.path.strip("/")) and place.protocol != "memory"
+    except (ValueError, ImportError, NotImplementedError) as error:
+        raise InputError(f"--stream {uri}: {error}") from None
+    if not is_named:
+        raise InputError(f"--stream {uri!r} names no folder that lasts; give a path or a URI such as s3://bucket/faces")
 
 
 def try_out(destination: Path) -> None:

@@ -108,7 +108,9 @@ def write_faces(options: CropOptions, catalog: Made, repair: bool = False) -> Ma
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
         shards = shards_of(catalog.path, "part-")
-        work = ((catalog.path, name, directory.path, options.cropping) for name in shards)
+        work = (
+            (catalog.path / name, shard["sha256"], directory.path, options.cropping) for name, shard in shards.items()
+        )
         _map("prepare", write_face_shard, work, catalog.summary["rows"])
         summary = ingesting.summary_of(directory.path)
         summary["set_aside"] = dict(Counter(catalog.summary["set_aside"]) + Counter(summary["set_aside"]))

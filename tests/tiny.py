@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from fer_core.datasets import REGISTRY
-from fer_core.directories import Directory
+from fer_core.directories import Directory, shards_of
 from fer_core.faces.crop import write_face_shard
 from fer_core.faces.finding import Cropping
 from fer_core.ingest import files_of, summary_of, write_catalog_shard, write_scan
@@ -56,8 +56,8 @@ def write_faces(home: Path, catalog: Path, face_size: int, rotations: tuple[floa
     config = {**cropping._asdict(), "margin": cropping.margin}
     faces = Directory(home / "faces", "faces", kind="faces", config=config, inputs={}, code="test")
     faces.start()
-    for shard in sorted(catalog.glob("part-*.parquet")):
-        write_face_shard(catalog, shard.name, faces.path, cropping)
+    for name, shard in shards_of(catalog, "part-").items():
+        write_face_shard(catalog / name, shard["sha256"], faces.path, cropping)
     faces.finish(files_of(faces.path), summary_of(faces.path))
     return faces.path
 

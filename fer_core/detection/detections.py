@@ -35,6 +35,17 @@ class Detection(NamedTuple):
         return np.array([left + right, top + bottom]) / 2
 
 
+def intersection_over_union(one: Sequence[float], other: Sequence[float]) -> float:
+    """The intersection of two boxes (left, top, right, bottom) as a share of their union; 0 for boxes that are empty.
+
+    For one pair; `boxes.overlaps` is its form for all pairs of many.
+    """
+    wide = max(0.0, min(one[2], other[2]) - max(one[0], other[0]))
+    high = max(0.0, min(one[3], other[3]) - max(one[1], other[1]))
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return wide * high / max(areas - wide * high, 1e-9)
+
+
 def choose_face(
     detections: Sequence[Detection], which: Literal["largest", "central"], height: int, width: int
 ) -> Detection | None:

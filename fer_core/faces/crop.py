@@ -15,7 +15,7 @@ from fer_core.faces.placement import transform_of
 from fer_core.faces.warp import crops_of, encode, scale_of
 from fer_core.files import write_table
 from fer_core.ingest import decode, set_aside_table
-from fer_core.pose import estimated_view, view_of
+from fer_core.pose import estimated_view, known_view
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import index_name, write_picture_shard
 
@@ -23,14 +23,23 @@ MOST_AT_ONCE, PIXELS_AT_ONCE = 32, 2**24
 """Pictures decoded at once, and their pixels: what detection takes in one batch, and all that is in memory."""
 
 
-def write_face_shard(catalog: Path, shard: str, folder: Path, cropping: Cropping) -> int:
+def write_face_shard(file: Path, sha256: str, folder: Path, cropping: Cropping) -> int:
     """Crop one shard of a catalog into one of faces, unless it stands already; the number of its pictures.
 
     Meant for a worker that has a core to itself: torch is told to use one thread from here on.
+
+    Args:
+        file: the catalog's shard.
+        sha256: of it, as the catalog's manifest says. Read there once for all shards: a million rows make it long.
+        folder: of the faces; the shard has the same name there.
+
+    Raises:
+        InputError: the catalog's shard is missing or damaged.
     """
     torch.set_num_threads(1)
+    shard = file.name
     files = (shard, index_name(shard), shard.replace("part-", "aside-"))
-    table = read_shard(catalog, shard)
+    table = read_shard(file, sha256)
     if not all((folder / name).exists() for name in files):
         faces, rejected = face_partition(table, cropping)
         write_table(folder / files[2], set_aside_table(rejected))
@@ -106,7 +115,7 @@ def moved_landmarks(face: Face, transform: np.ndarray) -> np.ndarray | None:
 def _pose(row: dict[str, Any], face: Face) -> dict[str, Any]:
     """Yaw and the view it stands for: the data set's own, else an estimate that says so."""
     if row["pose_yaw"] is not None:
-        return {"pose_bin": view_of(row["pose_yaw"]) if row["pose_bin"] is None else row["pose_bin"]}
+        return {"pose_bin": known_view(row["pose_bin"], row["pose_yaw"])}
     if face.yaw is None:
         return {}
     return {"pose_yaw": face.yaw, "pose_bin": estimated_view(face.yaw), "pose_by": "landmarks"}

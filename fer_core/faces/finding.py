@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fer_core.detection import Detection, FaceDetector, choose_face
+from fer_core.detection import Detection, FaceDetector, choose_face, intersection_over_union
 from fer_core.faces.placement import Placement, by_box, by_frame, by_landmarks
 
 ROTATIONS = (-10.0, -5.0, 0.0, 5.0, 10.0)
@@ -104,17 +104,9 @@ def _detected_face(row: dict[str, Any], image: np.ndarray, several: list[Detecti
 
 def _of_box(several: list[Detection], box: list[float]) -> Detection | None:
     """The detection that an annotated box is of, or None."""
-    overlaps = [(_overlap(detection.box, box), place) for place, detection in enumerate(several)]
+    overlaps = [(intersection_over_union(detection.box, box), place) for place, detection in enumerate(several)]
     best, place = max(overlaps, default=(0.0, 0))
     return several[place] if best >= LEAST_OVERLAP else None
-
-
-def _overlap(one: Any, other: Any) -> float:
-    """Intersection over union of two boxes x0, y0, x1, y1."""
-    wide = max(0.0, min(one[2], other[2]) - max(one[0], other[0]))
-    high = max(0.0, min(one[3], other[3]) - max(one[1], other[1]))
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
-    return wide * high / max(areas - wide * high, 1e-9)
 
 
 def _of_landmarks(landmarks_P3: np.ndarray, yaw: float | None, by: str) -> Face | None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fer_core.detection import boxes
+from fer_core.detection import boxes, intersection_over_union
 from fer_core.detection.boxes import corrected, overlaps, square, suppress
 from fer_core.detection.crops import Batch, normalised, pyramid, windows
 
@@ -33,6 +33,15 @@ def test_suppression_against_a_loop(of):
                 expected.append(row)
     assert suppress(picture, box, score, 0.3, of).tolist() == expected
     assert 10 < len(expected) < 110
+
+
+def test_the_overlap_of_one_pair_is_that_of_all_pairs():
+    _, box, _ = random_boxes(30)
+    pairs = [[intersection_over_union(one, other) for other in box.tolist()] for one in box.tolist()]
+    torch.testing.assert_close(torch.tensor(pairs).double(), overlaps(box[None], "union")[0], rtol=1e-6, atol=1e-6)
+    assert intersection_over_union((0, 0, 4, 2), (1, 0, 5, 2)) == pytest.approx(6 / 10)
+    assert intersection_over_union((0, 0, 2, 2), (4, 4, 6, 6)) == 0
+    assert intersection_over_union((1, 1, 1, 1), (1, 1, 1, 1)) == 0
 
 
 def test_a_suppressed_box_still_suppresses():

@@ -22,7 +22,7 @@ from fer_core.directories import (
     shards_of,
 )
 from fer_core.errors import InputError
-from fer_core.files import digest_of, file_sha256, write_atomically, write_bytes, write_json, write_table
+from fer_core.files import digest_of, file_sha256, has_size, write_atomically, write_bytes, write_json, write_table
 from fer_core.records import SAMPLE_SCHEMA, SET_ASIDE_SCHEMA
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +96,12 @@ def test_another_table_gives_other_bytes(tmp_path):
     write_table(tmp_path / "a", sample_table())
     write_table(tmp_path / "b", sample_table().slice(1))
     assert file_sha256(tmp_path / "a") != file_sha256(tmp_path / "b")
+
+
+def test_a_file_of_a_size_stands_and_has_it(tmp_path):
+    (tmp_path / "a").write_bytes(b"123")
+    assert [has_size(tmp_path / "a", size) for size in (2, 3, 4)] == [False, True, False]
+    assert not has_size(tmp_path / "b", 0)
 
 
 def test_pictures_are_stored_plain(tmp_path):
@@ -212,11 +218,12 @@ def test_an_unfinished_directory_goes_on_at_its_first_missing_shard(tmp_path):
 
 def test_a_deleted_file_makes_the_directory_unfinished(tmp_path):
     made = finished(tmp_path)
+    written = made.manifest().shards["part-00001.parquet"]["sha256"]
     (made.path / "part-00001.parquet").unlink()
     assert not made.finished()
     assert damaged_files(made.path) == ["part-00001.parquet"]
     with pytest.raises(InputError, match=r"part-00001\.parquet is missing or damaged"):
-        read_shard(made.path, "part-00001.parquet")
+        read_shard(made.path / "part-00001.parquet", written)
 
 
 def test_a_cut_file_is_an_error_that_names_it_and_the_way_out(tmp_path):
@@ -235,7 +242,11 @@ def test_a_flipped_bit_is_found_by_whoever_reads_the_shard(tmp_path):
     assert made.finished()  # goes by size, as it is asked often
     assert damaged_files(made.path, deep=False) == []
     assert damaged_files(made.path) == ["part-00002.parquet"]
-    assert read_shard(made.path, "part-00001.parquet")["number"].to_pylist() == [4, 5, 6, 7]
+    sha256 = {name: shard["sha256"] for name, shard in made.manifest().shards.items()}
+    intact = read_shard(made.path / "part-00001.parquet", sha256["part-00001.parquet"])
+    assert intact["number"].to_pylist() == [4, 5, 6, 7]
+    with pytest.raises(InputError, match=r"part-00002\.parquet is missing or damaged; run"):
+        read_shard(made.path / "part-00002.parquet", sha256["part-00002.parquet"])
     with pytest.raises(InputError, match=r"part-00002\.parquet is missing or damaged; run"):
         read_tables(made.path, "part-")
 
@@ -329,8 +340,10 @@ def test_a_shard_of_other_bytes_of_the_same_size_is_found(tmp_path):
 
 def test_shards_are_named_by_their_prefix(tmp_path):
     made = finished(tmp_path)
-    assert shards_of(made.path, "part-") == [f"part-{number:05d}.parquet" for number in range(3)]
-    assert shards_of(made.path, "index-") == []
+    parts = shards_of(made.path, "part-")
+    assert list(parts) == [f"part-{number:05d}.parquet" for number in range(3)]
+    assert parts == {name: made.manifest().shards[name] for name in parts}
+    assert shards_of(made.path, "index-") == {}
 
 
 def test_the_error_of_a_damaged_file_names_it_and_both_ways_out(tmp_path):

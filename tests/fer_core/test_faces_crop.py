@@ -8,7 +8,7 @@ import tiny
 
 from fer_core.datasets.base import Rejected
 from fer_core.detection import Detection
-from fer_core.directories import read_manifest, read_tables
+from fer_core.directories import read_manifest, read_tables, shards_of
 from fer_core.faces import crop, finding
 from fer_core.faces.crop import face_partition, write_face_shard
 from fer_core.faces.finding import ROTATIONS, Cropping
@@ -334,18 +334,18 @@ def test_a_faces_directory_holds_the_whole_catalog_in_the_same_bytes_each_time(t
 def test_cropping_goes_on_at_the_missing_file(tmp_path, tiny_catalog, monkeypatch, lost):
     folder = tmp_path / "faces"
     folder.mkdir()
-    names = [f"part-{number:05d}.parquet" for number in range(3)]
+    shards = shards_of(tiny_catalog, "part-")
     cropping = Cropping(48, (0.0,))
-    for name in names:
-        assert write_face_shard(tiny_catalog, name, folder, cropping) == 16
+    for name, shard in shards.items():
+        assert write_face_shard(tiny_catalog / name, shard["sha256"], folder, cropping) == 16
     bytes_of = {file.name: file.read_bytes() for file in folder.iterdir()}
     assert len(bytes_of) == 9
     (folder / lost).unlink()
     cropped = []
     partition = crop.face_partition
     monkeypatch.setattr(crop, "face_partition", lambda *arguments: cropped.append(1) or partition(*arguments))
-    for name in names:
-        write_face_shard(tiny_catalog, name, folder, cropping)
+    for name, shard in shards.items():
+        write_face_shard(tiny_catalog / name, shard["sha256"], folder, cropping)
     assert len(cropped) == 1
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == bytes_of
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from fer_core.pose import GENERIC_FACE_P3, estimate_yaw, estimated_view, view_of
+from fer_core.pose import GENERIC_FACE_P3, estimate_yaw, estimated_view, known_view, view_of
 from fer_core.synthetic import LANDMARK_GROUPS, Face, render
 
 
@@ -52,6 +52,13 @@ def test_points_without_a_yaw_are_refused(points):
 
 def test_a_known_yaw_has_the_nearest_view_and_the_first_of_two_equally_near():
     assert [view_of(yaw) for yaw in (-90, -68, -67, -22.5, 0, 22.6, 80)] == [-90, -90, -45, -45, 0, 45, 90]
+
+
+@pytest.mark.parametrize(
+    ("stated", "yaw", "view"), [(30, 80.0, 30), (0, None, 0), (None, 80.0, 90), (None, None, None)]
+)
+def test_the_view_that_is_stated_goes_before_that_of_the_yaw(stated, yaw, view):
+    assert known_view(stated, yaw) == view
 
 
 def test_an_estimate_is_a_profile_from_where_profiles_are_estimated():

@@ -11,13 +11,13 @@ from typing import Any
 
 import psutil
 import pytest
+from whole_commands import PROJECT, killed_when, manifests
 
 from infra.mlflow_engine import store_file
 from infra.settings import engine_environment
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-PROJECT = Path(__file__).parents[2]
 FACES = ["--synthetic.identities", "6", "--synthetic.takes", "1"]
 SMALL = [*FACES, "--face-size", "32", "--batch-size", "16"]
 QUICK = [*SMALL, "--epochs", "1", "--resamples", "100"]
@@ -48,12 +48,6 @@ def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
 
 def run(home: Path, *arguments: str, **environment: str) -> dict[str, Any]:
     return finish(start(home, *arguments, **environment))
-
-
-def manifests(home: Path) -> dict[str, str]:
-    """The manifest of every finished directory: equal texts are equal shards, bit for bit."""
-    found = home.glob("*/*/manifest.json")
-    return {path.parent.relative_to(home).as_posix(): path.read_text() for path in found}
 
 
 @pytest.fixture(scope="module")
@@ -148,19 +142,6 @@ def test_only_changed_pictures_cost_more_than_a_look(tiny_ck_plus: Path, tmp_pat
     assert run(tmp_path, *options)["reused"] == ["prepare"], "same content: the source is read again, no more"
     picture.write_bytes(other.read_bytes())
     assert run(tmp_path, *options)["reused"] == []
-
-
-def killed_when(process: subprocess.Popen[str], home: Path, pattern: str) -> None:
-    """SIGKILL as soon as a file that matches stands in the home."""
-    deadline = time.monotonic() + 300
-    while not any(home.glob(pattern)):
-        assert process.poll() is None, f"ended before {pattern}: {process.stderr.read()[-2000:]}"
-        assert time.monotonic() < deadline, pattern
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    process.stderr.close()
 
 
 def test_killed_runs_go_on_and_end_with_the_same_bits(tmp_path: Path) -> None:

@@ -54,9 +54,9 @@ def killed_when(process: subprocess.Popen[str], home: Path, pattern: str) -> Non
 
 
 def wait_for(process: subprocess.Popen[str], home: Path, pattern: str) -> None:
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 300
     while not any(home.glob(pattern)):
-        assert process.poll() is None, f"ended before {pattern}"
+        assert process.poll() is None, f"ended before {pattern}: {process.communicate()[1][-2000:]}"
         assert time.monotonic() < deadline, pattern
         time.sleep(0.005)
 
