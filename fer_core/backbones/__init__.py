@@ -1,9 +1,17 @@
-"""The backbones. Adding one: a file with a module that takes `patch` and has `num_features`, a line here, a test."""
+"""The backbones. Adding one: a file with a Backbone, a line here, a test."""
 
-from collections.abc import Callable
+from fer_core.backbones.alexnet import AlexNet
+from fer_core.backbones.base import Backbone
+from fer_core.backbones.cvgg13 import CVGG13
+from fer_core.backbones.fmpnet import FMPNet
+from fer_core.backbones.preact_resnet import PreActResNet18
+from fer_core.backbones.resnet import ResNet18, ResNet50
 
-from torch import nn
-
-from fer_core.backbones.resnet import ResNet18
-
-REGISTRY: dict[str, Callable[[int], nn.Module]] = {"resnet18": ResNet18}
+REGISTRY: dict[str, type[Backbone]] = {
+    "resnet18": ResNet18,
+    "fmpnet": FMPNet,
+    "cvgg13": CVGG13,
+    "alexnet": AlexNet,
+    "preact_resnet18": PreActResNet18,
+    "resnet50": ResNet50,
+}

@@ -1,15 +1,30 @@
-"""ResNet18 (He et al. 2016) with torchvision's parameter names, so that its published weights load."""
+"""ResNet18 and ResNet50 (He et al. 2016) with torchvision's parameter names, so that its published weights load."""
 
 import torch
 from torch import Tensor, nn
 
-NUM_FEATURES = 512
-SMALL_PATCH = 96
-"""Below this the first convolution keeps the resolution. Ours: at 44 pixels the original stem leaves a map of 2x2."""
+from fer_core.backbones.base import SMALL_PATCH, Backbone
+
+
+class Shortcut(nn.Sequential):
+    """A 1x1 convolution where a block changes the size, (B, in, H, W) -> (B, out, H / stride, W / stride)."""
+
+    conv_bn_pairs = (("0", "1"),)
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
+        super().__init__(nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels))
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut."""
+    """Two 3x3 convolutions and a shortcut.
+
+    Attributes:
+        expansion: channels that come out / `channels`.
+        conv_bn_pairs: the convolutions whose output goes to a batch norm and nowhere else, which inference folds.
+    """
+
+    expansion = 1
+    conv_bn_pairs = (("conv1", "bn1"), ("conv2", "bn2"))
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -17,11 +32,8 @@ class BasicBlock(nn.Module):
         self.bn1 = nn.BatchNorm2d(channels)
         self.conv2 = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(channels)
-        self.downsample: nn.Module | None = None
-        if stride != 1 or in_channels != channels:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(in_channels, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
-            )
+        changes = stride != 1 or in_channels != channels
+        self.downsample = Shortcut(in_channels, channels, stride) if changes else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, channels, H / stride, W / stride)."""
@@ -30,32 +42,97 @@ class BasicBlock(nn.Module):
         return torch.relu(self.bn2(self.conv2(x)) + shortcut)
 
 
-class ResNet18(nn.Module):
-    """Pictures (B, 3, H, W) -> features (B, 512).
+class Bottleneck(nn.Module):
+    """A 1x1, a 3x3 and a 1x1 convolution and a shortcut; attributes as of BasicBlock.
 
-    Args:
-        patch: side of the pictures, pixels; below SMALL_PATCH the first convolution has stride 1 instead of 2. Its
-            weights have the same shape, so published weights load either way.
+    The stride is in the 3x3 as in torchvision, whose published weights were trained so; the paper has it in the 1x1.
     """
 
-    num_features = NUM_FEATURES
+    expansion = 4
+    conv_bn_pairs = (("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"))
 
-    def __init__(self, patch: int) -> None:
+    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, 1 if patch < SMALL_PATCH else 2, 3, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.maxpool = nn.MaxPool2d(3, 2, 1)
-        self.layer1 = nn.Sequential(BasicBlock(64, 64, 1), BasicBlock(64, 64, 1))
-        self.layer2 = nn.Sequential(BasicBlock(64, 128, 2), BasicBlock(128, 128, 1))
-        self.layer3 = nn.Sequential(BasicBlock(128, 256, 2), BasicBlock(256, 256, 1))
-        self.layer4 = nn.Sequential(BasicBlock(256, 512, 2), BasicBlock(512, 512, 1))
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        out_channels = channels * self.expansion
+        self.conv1 = nn.Conv2d(in_channels, channels, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.conv3 = nn.Conv2d(channels, out_channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        changes = stride != 1 or in_channels != out_channels
+        self.downsample = Shortcut(in_channels, out_channels, stride) if changes else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, 512)."""
+        """(B, in, H, W) -> (B, 4 channels, H / stride, W / stride)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = torch.relu(self.bn1(self.conv1(x)))
+        x = torch.relu(self.bn2(self.conv2(x)))
+        return torch.relu(self.bn3(self.conv3(x)) + shortcut)
+
+
+def first_convolution(patch: int) -> nn.Conv2d:
+    """7x7 on 3 channels, stride 2, or 1 below SMALL_PATCH. The weights have the same shape either way."""
+    return nn.Conv2d(3, 64, 7, 1 if patch < SMALL_PATCH else 2, 3, bias=False)
+
+
+def draw_resnet_weights(network: nn.Module) -> None:
+    """He et al.'s normal weights by the number of outputs, as torchvision has them, from torch's current generator."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+
+class ResNet(Backbone):
+    """Four stages of blocks behind a 7x7 convolution and a max-pool.
+
+    Args:
+        patch: side of the pictures, pixels.
+        block: what the stages consist of.
+        num_blocks: of each of the four stages.
+    """
+
+    conv_bn_pairs = (("conv1", "bn1"),)
+    published_head = ("fc.",)
+
+    def __init__(
+        self, patch: int, block: type[BasicBlock] | type[Bottleneck], num_blocks: tuple[int, int, int, int]
+    ) -> None:
+        super().__init__()
+        self.num_features = 512 * block.expansion
+        self.conv1 = first_convolution(patch)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        self.layer1 = _stage(block, 64, 64, num_blocks[0], 1)
+        self.layer2 = _stage(block, 64 * block.expansion, 128, num_blocks[1], 2)
+        self.layer3 = _stage(block, 128 * block.expansion, 256, num_blocks[2], 2)
+        self.layer4 = _stage(block, 256 * block.expansion, 512, num_blocks[3], 2)
+        draw_resnet_weights(self)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, num_features)."""
         x = self.maxpool(torch.relu(self.bn1(self.conv1(x))))
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = layer(x)
         return x.mean(dim=(2, 3))
+
+
+def _stage(
+    block: type[BasicBlock] | type[Bottleneck], in_channels: int, channels: int, num_blocks: int, stride: int
+) -> nn.Sequential:
+    first = block(in_channels, channels, stride)
+    return nn.Sequential(first, *(block(channels * block.expansion, channels, 1) for _ in range(num_blocks - 1)))
+
+
+class ResNet18(ResNet):
+    """Pictures (B, 3, H, W) -> features (B, 512)."""
+
+    def __init__(self, patch: int) -> None:
+        super().__init__(patch, BasicBlock, (2, 2, 2, 2))
+
+
+class ResNet50(ResNet):
+    """Pictures (B, 3, H, W) -> features (B, 2048)."""
+
+    def __init__(self, patch: int) -> None:
+        super().__init__(patch, Bottleneck, (3, 4, 6, 3))

@@ -1,20 +1,22 @@
-"""Initial weights: drawn by a seed, or read from a file with torchvision's names."""
+"""Initial weights: drawn by a seed, or read from a file with torchvision's names or of a run of ours."""
 
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
 from fer_core.backbones import REGISTRY
+from fer_core.backbones.base import Backbone
 from fer_core.errors import InputError
 
+RUN_PREFIX = "backbone."
 
-def build_backbone(name: str, patch: int, seed: int, weights: Path | None = None) -> nn.Module:
-    """A backbone with initial weights that depend on the seed alone, or those of a file (torchvision's names).
+
+def build_backbone(name: str, patch: int, seed: int, weights: Path | None = None) -> Backbone:
+    """A backbone with initial weights that depend on the seed alone, or those of a file.
 
     Raises:
-        InputError: the file is not a state dict, or its tensors do not fit; the message names the first that does not.
+        InputError: see load_published_weights.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -24,17 +26,39 @@ def build_backbone(name: str, patch: int, seed: int, weights: Path | None = None
     return backbone
 
 
-def load_published_weights(backbone: nn.Module, file: Path) -> None:
-    """Load a .safetensors file or one of torch.save that holds tensors only; a classifier `fc.*` in it is left out."""
-    state = {name: value for name, value in _read(file).items() if not name.startswith("fc.")}
-    # with a fixed momentum nothing reads the batch counters, and published files have none
-    own = {name: value for name, value in backbone.state_dict().items() if not name.endswith("num_batches_tracked")}
+def load_published_weights(backbone: Backbone, file: Path) -> None:
+    """Load torchvision's weights, or the backbone of the network file of a run, at any patch.
+
+    The file is .safetensors or one of torch.save that holds tensors only. A published classifier in it is left out, and
+    so is everything but the backbone of a run.
+
+    Raises:
+        InputError: the file is not a state dict, or its tensors are not those of the backbone; the message names the
+            first that is missing, misfits or is too many. Nothing is loaded then.
+    """
+    state = _of_backbone(_read(file), backbone)
+    own = _without_counters(backbone.state_dict())
+    kind = type(backbone).__name__
     for name, value in own.items():
         if name not in state:
-            raise InputError(f"--weights {file} has no tensor {name}; is it a {type(backbone).__name__}?")
+            raise InputError(f"--weights {file} has no tensor {name}; is it a {kind}?")
         if state[name].shape != value.shape:
             raise InputError(f"--weights {file}: {name} is {tuple(state[name].shape)}, expected {tuple(value.shape)}")
-    backbone.load_state_dict({name: state[name] for name in own})
+    for name in state:
+        if name not in own:
+            raise InputError(f"--weights {file} has a tensor {name}, which a {kind} has not; use a file of a {kind}")
+    backbone.load_state_dict(state)
+
+
+def _of_backbone(state: dict[str, torch.Tensor], backbone: Backbone) -> dict[str, torch.Tensor]:
+    state = _without_counters(state)
+    of_run = {name.removeprefix(RUN_PREFIX): state[name] for name in state if name.startswith(RUN_PREFIX)}
+    return of_run or {name: state[name] for name in state if not name.startswith(backbone.published_head)}
+
+
+def _without_counters(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    # with a fixed momentum nothing reads the batch counters, and published files have none
+    return {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
 
 
 def _read(file: Path) -> dict[str, torch.Tensor]:
