@@ -1,6 +1,6 @@
 """The rows of a faces directory, divided into those that are trained on, validated on and tested on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,11 +49,21 @@ def read_divided(directory: Path, part: Part, seed: int, columns: list[str], val
     Raises:
         InputError: folds.roles cannot divide them, or a file is missing or damaged.
     """
-    table = read_columns(directory, "part-", [*dict.fromkeys([*_ALWAYS, *columns])])
-    sample_id, split, subject, sequence = (table[name].to_pylist() for name in _ALWAYS)
-    subject = with_estimates(directory, sample_id, subject)
-    group = groups_of(subject, sequence, sample_id)
-    role = roles(split, group, part, seed)
+    rows = read_undivided(directory, columns)
+    role = roles(rows.table["split"].to_pylist(), rows.group.tolist(), part, seed)
     if validation:
-        role = with_validation(role, group)
-    return Divided(np.array(sample_id), np.array(subject, dtype=object), np.array(group), np.array(role), table)
+        role = with_validation(role, rows.group.tolist())
+    return replace(rows, role=np.array(role))
+
+
+def read_undivided(directory: Path, columns: list[str]) -> Divided:
+    """Read label columns of a faces directory, with the role `test` for every row.
+
+    Raises:
+        InputError: a file is missing or damaged.
+    """
+    table = read_columns(directory, "part-", [*dict.fromkeys([*_ALWAYS, *columns])])
+    sample_id, subject, sequence = (table[name].to_pylist() for name in ("sample_id", "subject_id", "sequence_id"))
+    subject = with_estimates(directory, sample_id, subject)
+    group = np.array(groups_of(subject, sequence, sample_id))
+    return Divided(np.array(sample_id), np.array(subject, dtype=object), group, np.full(len(group), "test"), table)

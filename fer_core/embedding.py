@@ -3,7 +3,6 @@
 B samples of a batch, N of all, C labels, D embedding size, P poses.
 """
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,8 +31,13 @@ class Embeddings:
     @classmethod
     def joined(cls, parts: list["Embeddings"]) -> "Embeddings":
         """Those of successive batches as one."""
-        columns = ([getattr(part, field.name) for part in parts] for field in dataclasses.fields(cls))
-        return cls(*(None if column[0] is None else np.concatenate(column) for column in columns))
+
+        def column(name: str) -> np.ndarray | None:
+            made = [getattr(part, name) for part in parts]
+            return None if made[0] is None else np.concatenate(made)
+
+        embedding_ND = np.concatenate([part.embedding_ND for part in parts])
+        return cls(embedding_ND, column("logits_NC"), column("pose_logits_NP"))
 
 
 def embed_rows(

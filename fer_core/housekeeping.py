@@ -28,6 +28,7 @@ KIND_OF = {
     "runs": "run",
     "subdivisions": "subdivision",
     "evaluations": "evaluation",
+    "experiments": "experiment",
 }
 """Folder of a home -> what each of its directories is; what is used comes before what uses it."""
 SECONDS_A_DAY = 86_400
@@ -166,7 +167,7 @@ def removable(entries: list[Entry], older_than_days: float, evaluations: bool = 
     """What may go, in the order of `entries`: all that nothing uses which stays.
 
     Wanted for themselves are what is under way, what is younger than `older_than_days`, what a model version names, and
-    evaluations unless `evaluations` gives them up.
+    evaluations and experiments unless `evaluations` gives them up.
 
     Raises:
         InputError: something that stays has an unreadable manifest, so what it uses is not known.
@@ -194,7 +195,7 @@ def removable(entries: list[Entry], older_than_days: float, evaluations: bool = 
 def _is_wanted(entry: Entry, older_than_days: float, evaluations: bool) -> bool:
     if entry.state == "half removed":
         return False
-    is_result = entry.folder == "evaluations" and entry.state != "unfinished"
+    is_result = entry.folder in ("evaluations", "experiments") and entry.state != "unfinished"
     return (
         entry.state == "under way"
         or entry.age_days < older_than_days

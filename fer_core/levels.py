@@ -61,7 +61,7 @@ def make_level(
     labels = {"sample_id": names, "class": faces.label[rows], "group": mixtures.labels_N}
     used = np.flatnonzero(mixtures.weights > 0)
     write_table(folder / LABELS, pa.table(labels))
-    write_table(folder / EMBEDDINGS, pa.table({"sample_id": names, "embedding": _column(embedding_ND)}))
+    write_table(folder / EMBEDDINGS, pa.table({"sample_id": names, "embedding": embedding_column(embedding_ND)}))
     write_table(
         folder / MIXTURES,
         pa.table(
@@ -69,8 +69,8 @@ def make_level(
                 "group": used,
                 "class": mixtures.class_of[used],
                 "weight": mixtures.weights[used],
-                "mean": _column(mixtures.means[used]),
-                "variance": _column(mixtures.variances[used]),
+                "mean": embedding_column(mixtures.means[used]),
+                "variance": embedding_column(mixtures.variances[used]),
             }
         ),
     )
@@ -84,19 +84,21 @@ def read_level(folder: Path) -> Level:
         sample_id=np.array(labels["sample_id"].to_pylist()),
         class_N=labels["class"].to_numpy(),
         group_N=labels["group"].to_numpy(),
-        embedding_ND=_matrix(embeddings["embedding"]),
-        mean_GD=_matrix(mixtures["mean"]),
-        variance_GD=_matrix(mixtures["variance"]),
+        embedding_ND=embedding_matrix(embeddings["embedding"]),
+        mean_GD=embedding_matrix(mixtures["mean"]),
+        variance_GD=embedding_matrix(mixtures["variance"]),
         weight_G=mixtures["weight"].to_numpy(),
         class_G=mixtures["class"].to_numpy(),
         group_G=mixtures["group"].to_numpy(),
     )
 
 
-def _column(matrix: np.ndarray) -> pa.Array:
+def embedding_column(matrix: np.ndarray) -> pa.Array:
+    """A matrix (N, D) as a column of N lists of D."""
     return pa.FixedSizeListArray.from_arrays(matrix.ravel(), matrix.shape[1])
 
 
-def _matrix(column: pa.ChunkedArray) -> np.ndarray:
+def embedding_matrix(column: pa.ChunkedArray) -> np.ndarray:
+    """The inverse of `embedding_column`."""
     flat = column.combine_chunks().flatten().to_numpy()
     return flat.reshape(len(column), -1).copy()  # Arrow's memory is read-only, which torch does not take

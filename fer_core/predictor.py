@@ -1,6 +1,5 @@
 """A trained model in use: face pictures in; expression, probabilities, embedding and sub-class out."""
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +43,15 @@ class Predictions:
     yaw: np.ndarray | None = None
 
 
+def joined(parts: list[Predictions]) -> Predictions:
+    """Those of successive batches as one."""
+    yaws = [part.yaw for part in parts if part.yaw is not None]
+    names = ("expression", "probability", "embedding", "group")
+    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    expression, probability, embedding, group = columns
+    return Predictions(expression, probability, embedding, group, np.concatenate(yaws) if yaws else None)
+
+
 class Predictor:
     """A run's network with its last level: the training embeddings and the mixtures.
 
@@ -78,8 +86,7 @@ class Predictor:
             faces = find_faces(rows, images, Cropping(self.description.face_size))
             crops = [self._crop(at, *found) for at, found in zip(batch, zip(images, faces, strict=True), strict=True)]
             made.append(self.predict_faces(np.stack(crops)))
-        columns = ([getattr(part, field.name) for part in made] for field in dataclasses.fields(Predictions))
-        return Predictions(*(None if column[0] is None else np.concatenate(column) for column in columns))
+        return joined(made)
 
     def predict_faces(self, faces_BHWC: np.ndarray) -> Predictions:
         """Face crops uint8 (B, S, S, 3) -> predictions; crops of another side than the model's are scaled to it."""

@@ -8,7 +8,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from fer_core.directories import read_manifest
-from fer_core.divided import Divided, read_divided
+from fer_core.divided import Divided, read_divided, read_undivided
 from fer_core.errors import InputError
 from fer_core.folds import Part
 from fer_core.shards import PictureReader
@@ -17,6 +17,8 @@ from fer_core.targets import UNKNOWN, TrainingRows
 from fer_core.vocabulary import EXPRESSIONS
 
 LABEL_COLUMNS = ["expression", "intensity", "pose_bin", "rotation"]
+NO_YAW = -1000
+"""Degrees that no head turns by, for a row of no known pose."""
 
 
 class Pictures(Protocol):
@@ -89,10 +91,15 @@ class FaceTable:
 
     def training_rows(self, rows: np.ndarray, label: np.ndarray | None = None) -> TrainingRows:
         """What is known of some rows, with other labels than their classes where these are given."""
-        known = (self.label if label is None else label, self.expression, self.pose, self.identity, self.intensity)
-        sample = np.unique(self.sample_id[rows], return_inverse=True)[1].astype(np.int64)
-        own = known[0][rows] if label is None else label
-        return TrainingRows(own, *(column[rows] for column in known[1:]), sample, self.block_of(rows))
+        return TrainingRows(
+            label_N=self.label[rows] if label is None else label,
+            expression_N=self.expression[rows],
+            pose_N=self.pose[rows],
+            identity_N=self.identity[rows],
+            intensity_N=self.intensity[rows],
+            sample_N=np.unique(self.sample_id[rows], return_inverse=True)[1].astype(np.int64),
+            block_N=self.block_of(rows),
+        )
 
 
 def without_margin(wide_BWWC: np.ndarray, margin: int) -> np.ndarray:
@@ -162,6 +169,51 @@ def read_faces(
     )
 
 
+def read_tested(directory: Path, classes: tuple[str, ...], poses: tuple[int, ...]) -> FaceTable:
+    """The upright rows of another data set that a model of these classes and poses can be tested on, all of role test.
+
+    Those of its official test part where it has one (else validation part, as AffectNet and SFEW publish), else all.
+
+    Raises:
+        InputError: no row is of one of the classes, or a file is missing or damaged.
+    """
+    rows = read_undivided(directory, LABEL_COLUMNS)
+    index_of = {name: index for index, name in enumerate(classes)}
+    names = rows.table["expression"].to_pylist()
+    label = np.array([index_of.get(name or "", UNKNOWN) for name in names], dtype=np.int64)
+    kept = np.flatnonzero((label != UNKNOWN) & (rows.numbers("rotation", 0) == 0) & _officially_tested(rows))
+    if not len(kept):
+        raise InputError(f"{directory.name}: no row to test on is of a class of the model ({', '.join(classes)})")
+    identity, _ = _identities(rows)
+    return FaceTable(
+        directory=directory,
+        sample_id=rows.sample_id[kept],
+        group=rows.group[kept],
+        role=np.full(len(kept), "test"),
+        label=label[kept],
+        expression=label[kept],
+        pose=_index_of_yaw(rows, list(poses))[kept],
+        identity=identity[kept],
+        intensity=rows.numbers("intensity", np.nan).astype(float)[kept],
+        rotation=np.zeros(len(kept), dtype=np.float32),
+        picture=kept,
+        classes=classes,
+        expressions=classes,
+        poses=poses,
+        has_subjects=None not in rows.subject.tolist(),
+        pictures=open_pictures(directory),
+        margin=read_manifest(directory).config.get("margin", 0),
+    )
+
+
+def _officially_tested(rows: Divided) -> np.ndarray:
+    splits = np.array([split or "" for split in rows.table["split"].to_pylist()])
+    for name in ("test", "valid"):
+        if name in splits:
+            return splits == name
+    return np.full(len(splits), True)
+
+
 def _expressions(rows: Divided) -> tuple[np.ndarray, tuple[str, ...]]:
     """(index into the names, the names): of the expressions that are trained on, in the order of the vocabulary."""
     name_N = np.array([name or "" for name in rows.table["expression"].to_pylist()])
@@ -181,12 +233,14 @@ def _identities(rows: Divided) -> tuple[np.ndarray, tuple[str, ...]]:
 
 def _poses(rows: Divided) -> tuple[np.ndarray, tuple[int, ...]]:
     """(index into the yaws, the yaws in degrees): of the poses that are trained on."""
-    nowhere = -1000
-    yaw_N = rows.numbers("pose_bin", nowhere)
-    yaws = sorted(set(yaw_N[rows.role == "train"].tolist()) - {nowhere})
-    place_N = np.searchsorted(yaws, yaw_N)
-    known_N = np.isin(yaw_N, yaws)
-    return np.where(known_N, place_N, UNKNOWN).astype(np.int64), tuple(yaws)
+    yaw_N = rows.numbers("pose_bin", NO_YAW)
+    yaws = sorted(set(yaw_N[rows.role == "train"].tolist()) - {NO_YAW})
+    return _index_of_yaw(rows, yaws), tuple(yaws)
+
+
+def _index_of_yaw(rows: Divided, yaws: list[int]) -> np.ndarray:
+    index_of = {yaw: index for index, yaw in enumerate(yaws)}
+    return np.array([index_of.get(yaw, UNKNOWN) for yaw in rows.numbers("pose_bin", NO_YAW).tolist()], dtype=np.int64)
 
 
 def _require_two(label: str, classes: tuple[str, ...], role: np.ndarray, expressions: tuple[str, ...]) -> None:

@@ -37,6 +37,7 @@ class RunDescription:
         class_of_label: for each label that was trained on, the index of its class.
         counts: what the network was built for, fields of targets.Counts.
         history: one row of means an epoch.
+        steps: what the objective traced of each of the first steps (at most training.keeping.MOST_STEPS).
     """
 
     method: str
@@ -50,6 +51,7 @@ class RunDescription:
     class_of_label: list[int]
     counts: dict[str, int]
     history: list[dict[str, float]]
+    steps: dict[str, list[float]]
 
     def build_method(self) -> Method:
         """The method with its options."""
@@ -80,6 +82,12 @@ def speed_of(folder: Path) -> dict[str, float]:
     file = folder / PROGRESS
     rows = [json.loads(row) for row in file.read_text().splitlines()] if file.exists() else []
     return {"images_per_second": statistics.median(row["images_per_second"] for row in rows)} if rows else {}
+
+
+def seconds_of(folder: Path, batch_size: int) -> float:
+    """About how long the run was trained for, by its steps and its median speed; 0 where that is not known."""
+    history, speed = read_description(folder).history, speed_of(folder)
+    return history[-1]["step"] * batch_size / speed["images_per_second"] if history and speed else 0.0
 
 
 def load_network(folder: Path) -> nn.Module:

@@ -69,7 +69,8 @@ class TrainingRows:
     def counts(self, numbers: int = 0) -> Counts:
         """How many of each there are."""
         columns = (self.label_N, self.expression_N, self.pose_N, self.identity_N)
-        return Counts(*(int(column.max(initial=UNKNOWN)) + 1 for column in columns), numbers)
+        labels, expressions, poses, identities = (int(column.max(initial=UNKNOWN)) + 1 for column in columns)
+        return Counts(labels, expressions, poses, identities, numbers)
 
     def targets(self, rows: np.ndarray) -> Targets:
         """Those of some rows."""

@@ -15,17 +15,8 @@ from fer_core.errors import InputError
 from infra.progress import logger, show_progress
 from infra.settings import Settings, engine_environment
 
-COMMANDS = {
-    "ingest": "IngestOptions",
-    "prepare": "PrepareOptions",
-    "train": "TrainOptions",
-    "subdivide": "SubdivideOptions",
-    "evaluate": "EvaluateOptions",
-    "retrain": "RetrainOptions",
-    "promote": "PromoteOptions",
-    "directories": "DirectoriesOptions",
-}
-"""Command -> the class of its options in fer_core.config; the flow of the same name is in flows.commands."""
+COMMANDS = ("ingest", "prepare", "train", "subdivide", "evaluate", "retrain", "promote", "experiment", "directories")
+"""Each has its options in flows.cli.OPTIONS, and its flow by that name in flows.commands."""
 DAMAGED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 LEAST_FREE_BYTES = 2**20
 
@@ -77,9 +68,8 @@ def _run(arguments: list[str]) -> int:
 
 
 def _options(command: str, arguments: list[str]) -> Any:
-    config, cli = importlib.import_module("fer_core.config"), importlib.import_module("flows.cli")
-    settings = Settings()
-    return cli.parse(command, getattr(config, COMMANDS[command]), arguments, settings.home)
+    cli = importlib.import_module("flows.cli")
+    return cli.parse(command, cli.OPTIONS[command], arguments, Settings().home)
 
 
 def _check_home(home: Path) -> None:

@@ -9,9 +9,33 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
 
-from fer_core.config import HomeOptions
+from fer_core.config import (
+    DirectoriesOptions,
+    EvaluateOptions,
+    HomeOptions,
+    IngestOptions,
+    PrepareOptions,
+    PromoteOptions,
+    RetrainOptions,
+    SubdivideOptions,
+    TrainOptions,
+)
 from fer_core.errors import InputError
+from fer_core.experiments.options import ExperimentOptions
 from fer_core.options import merged
+
+OPTIONS: dict[str, type[HomeOptions]] = {
+    "ingest": IngestOptions,
+    "prepare": PrepareOptions,
+    "train": TrainOptions,
+    "subdivide": SubdivideOptions,
+    "evaluate": EvaluateOptions,
+    "retrain": RetrainOptions,
+    "promote": PromoteOptions,
+    "experiment": ExperimentOptions,
+    "directories": DirectoriesOptions,
+}
+"""Of each command."""
 
 
 def parse(command: str, options_class: type[HomeOptions], arguments: list[str], home: Path | None) -> HomeOptions:

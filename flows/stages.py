@@ -50,9 +50,11 @@ def subdivide(options: SubdivideOptions, faces: Made, run: Made, part: Part = HO
 
 
 @flow
-def evaluate(options: EvaluateOptions, faces: Made, level: Level, part: Part = HOLD_OUT) -> Made:
-    """Level -> metrics, figures, report."""
-    return write_evaluation(options, faces, level, part)
+def evaluate(
+    options: EvaluateOptions, faces: Made, level: Level, part: Part = HOLD_OUT, tested: Made | None = None
+) -> Made:
+    """Level -> metrics, figures, report; on the test part, or on another data set's face crops."""
+    return write_evaluation(options, faces, level, part, tested)
 
 
 @flow

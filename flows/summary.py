@@ -2,6 +2,9 @@
 
 from typing import Any, Self
 
+from fer_core.experiments.options import CellPlan
+from fer_core.experiments.results import Cell, as_json, orders, table_lines
+from fer_core.experiments.spec import Experiment
 from fer_core.housekeeping import KIND_OF, Entry
 from flows import dry_run
 from tasks.evaluation import REPORT
@@ -53,6 +56,21 @@ class Summary:
             nothing_removed=not names,
             freed_bytes=sum(entry.bytes for entry in entries),
         )
+
+    def planned(self, plans: list[CellPlan]) -> Self:
+        """A dry run of an experiment: its cells, what they differ in, and what is missing."""
+        cells = [
+            {"row": plan.row, "column": plan.column, "missing": plan.missing, "options": _set(plan)} for plan in plans
+        ]
+        return self._with(dry_run=True, cells=cells)
+
+    def experiment(self, made: Made, experiment: Experiment, cells: list[Cell]) -> Self:
+        """The table of an experiment."""
+        self._count(made)
+        found = [{**vars(one), "difference": vars(one.difference)} for one in orders(experiment, cells)]
+        known = {"title": experiment.title, "cells": as_json(experiment, cells), "orders": found}
+        lines = table_lines(experiment, cells)
+        return self._with(**known, table=lines, directory=str(made.path), report=str(made.path / REPORT))
 
     def tuples(self, made: Made) -> Self:
         """Tuples by epoch."""
@@ -126,6 +144,15 @@ class Summary:
         self.values["reused"] = [name for name, done in self._done.items() if not done]
 
 
+def _set(plan: CellPlan) -> dict[str, Any]:
+    """The options of a cell that are not as they are by default."""
+    if not plan.options:
+        return {}
+    return plan.options[0].model_dump(
+        mode="json", exclude={"home", "config", "json_", "verbose"}, exclude_defaults=True
+    )
+
+
 def _described(entry: Entry) -> dict[str, Any]:
     return {
         "kind": KIND_OF[entry.folder],
@@ -142,7 +169,28 @@ def table(values: dict[str, Any]) -> str:
     """The last table a person sees."""
     if "near_duplicates" in values:
         return "\n".join([*dry_run.lines(values), "", _results(values)])
+    if "cells" in values:
+        return _matrix(values)
     return _listing(values) if "directories" in values else _results(values)
+
+
+def _matrix(values: dict[str, Any]) -> str:
+    """An experiment's table, or the cells of its dry run."""
+    if values.get("dry_run"):
+        cells = [(f"{cell['row']}, {cell['column']}", cell) for cell in values["cells"]]
+        return "\n".join(
+            f"{name}: "
+            + (f"left empty, no --data {cell['missing']}=FOLDER" if cell["missing"] else str(cell["options"]))
+            for name, cell in cells
+        )
+    held = [
+        f"{one['column']}, {one['metric']}: {one['better']} over {one['worse']} {one['verdict']}"
+        for one in values["orders"]
+    ]
+    missing = sorted({cell["missing"] for cell in values["cells"] if cell.get("missing")})
+    lines = [values["title"], "", *values["table"], "", "ours (95 % interval) [published]", *held]
+    lines += [f"left empty: no --data {name}=FOLDER" for name in missing]
+    return "\n".join([*lines, "", f"report  {values['report']}"])
 
 
 def _listing(values: dict[str, Any]) -> str:

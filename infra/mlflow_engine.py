@@ -23,6 +23,7 @@ from fer_core.errors import InputError
 from fer_core.files import write_atomically
 from fer_core.locks import alone
 from fer_core.predictor import Predictor
+from infra.mlflow_runs import Runs
 
 EXPERIMENT = "fer"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -216,12 +217,16 @@ class Registry:
         with alone(self._home / "mlflow" / f"{self.model_name}.lock"):
             yield
 
-    def _experiment(self) -> str:
-        found = self._client.get_experiment_by_name(EXPERIMENT)
+    def runs(self, experiment: str) -> Runs:
+        """The plain runs of an experiment of this store."""
+        return Runs(self._client, self._experiment(experiment))
+
+    def _experiment(self, name: str = EXPERIMENT) -> str:
+        found = self._client.get_experiment_by_name(name)
         if found is not None:
             return found.experiment_id
         here = (self._home / "mlflow" / "artifacts").as_uri() if self.uri.startswith("sqlite:") else None
-        return self._client.create_experiment(EXPERIMENT, artifact_location=here)
+        return self._client.create_experiment(name, artifact_location=here)
 
     def _log(self, run_id: str, candidate: Candidate) -> None:
         now = int(time.time() * 1000)
@@ -244,11 +249,7 @@ class Registry:
             source, name="faces", digest=candidate.data_digest
         )
         mlflow.log_input(faces, context="training")
-        for artifact in candidate.artifacts:
-            if artifact.is_dir():
-                self._client.log_artifacts(run_id, str(artifact), artifact.name)
-            else:
-                self._client.log_artifact(run_id, str(artifact))
+        self.runs(EXPERIMENT).log_files(run_id, candidate.artifacts)
 
 
 def _log_model(candidate: Candidate) -> tuple[str, str]:

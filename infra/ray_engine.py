@@ -73,8 +73,37 @@ def train_with_ray(plan: TrainingPlan, folder: Path, workers: int, address: str 
 
         _trainer(plan, folder, workers, show).fit()
         return
-    with _cluster(address, workers), _followed(folder / PROGRESS, progress):
+    with cluster(address, workers), _followed(folder / PROGRESS, progress):
         _trainer(plan, folder, workers, None).fit()
+    _raise_refusal(folder)
+
+
+def train_apart(plan: TrainingPlan, folder: Path, progress: Progress) -> None:
+    """Train in a process of Ray's, one of several at once; `cluster` is around it. Otherwise as `train_with_ray`.
+
+    Raises:
+        InputError: the run refuses its data or diverges.
+    """
+    folder = folder.absolute()
+    gpus = 1 if torch.cuda.is_available() else 0
+    options = {"num_cpus": 1, "num_gpus": gpus, "max_retries": MAX_FAILURES}
+    with _followed(folder / PROGRESS, progress):
+        ray.get(ray.remote(_train_alone).options(**options).remote(plan, folder))
+    _raise_refusal(folder)
+
+
+def _train_alone(plan: TrainingPlan, folder: Path) -> None:
+    torch.set_num_threads(1)
+    try:
+        save_run(
+            folder, plan, train(plan, World(device=_device()), FolderStore(folder), _write_rows(folder / PROGRESS))
+        )
+    except InputError as error:
+        write_bytes(folder / REFUSAL, str(error).encode())
+
+
+def _raise_refusal(folder: Path) -> None:
+    """Raise what a worker could not: Ray would start it again."""
     refusal = folder / REFUSAL
     if refusal.exists():
         sentence = refusal.read_text()
@@ -150,7 +179,7 @@ def _followed(file: Path, progress: Progress) -> Iterator[None]:
 
 
 @contextmanager
-def _cluster(address: str | None, workers: int) -> Iterator[None]:
+def cluster(address: str | None, workers: int) -> Iterator[None]:
     """The cluster at `address`, or one on loopback with a processor for each worker."""
     if address:
         try:

@@ -10,24 +10,36 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fer_core import assess as assessing
-from fer_core import report_page
+from fer_core.assessment.base import Assessed, Case
+from fer_core.assessment.page import page
+from fer_core.assessment.protocols import PROTOCOLS
 from fer_core.code_digest import code_digest
 from fer_core.config import EvaluateOptions
 from fer_core.directories import Directory
 from fer_core.files import write_bytes, write_json, write_table
 from fer_core.folds import Part
 from fer_core.predictor import Predictor
+from fer_core.reading import read_tested
 from infra.progress import Ticker, logger
 from tasks.made import Fold, Level, Made, make
 from tasks.model import chosen_code, plan_of
 
 PREDICTIONS, METRICS, REPORT, FIGURES = "predictions.parquet", "metrics.json", "report.html", "figures"
+EMBEDDINGS = "embeddings.parquet"
+HEADLINE = ("accuracy", "knn_accuracy", "f1", "nmi", "pose_accuracy", "svm_accuracy", "satisfied_triplets")
+PAIRS_HEADLINE = ("pair_accuracy", "auc", "eer")
 
 
 @task(cache_policy=NO_CACHE)
-def write_evaluation(options: EvaluateOptions, faces: Made, level: Level, part: Part) -> Made:
-    """Evaluate on the test part; figures and report too, except for the folds of a cross-validation."""
+def write_evaluation(
+    options: EvaluateOptions, faces: Made, level: Level, part: Part, tested: Made | None = None
+) -> Made:
+    """Evaluate on the test part; figures and report too, except for the folds of a cross-validation.
+
+    Args:
+        tested: face crops of another data set to test on instead.
+    """
+    inputs = {"faces": faces.content, "run": level.run.content, "level": level.groups.content}
     directory = Directory(
         options.home / "evaluations",
         f"{options.dataset}-{options.method}",
@@ -38,47 +50,58 @@ def write_evaluation(options: EvaluateOptions, faces: Made, level: Level, part: 
             "resamples": options.resamples,
             "set_aside": faces.summary["set_aside"],
         },
-        inputs={"faces": faces.content, "run": level.run.content, "level": level.groups.content},
-        code=code_digest("fer_core.assess", "fer_core.report_page", *chosen_code(options)),
+        inputs=inputs if tested is None else {**inputs, "tested": tested.content},
+        code=code_digest("fer_core.assessment.protocols", "fer_core.assessment.page", *chosen_code(options)),
     )
     stage = "evaluate" if part.fold is None else f"evaluate {part.fold + 1}/{part.folds}"
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
-        table = plan_of(options, faces, part).read_faces()
-        predictor = Predictor(level.run.path, level.groups.path)
-        ticker = Ticker("evaluate", len(table.rows_of("test", upright=True)), "faces")
-        assessment = assessing.assess(predictor, table, options.seed, options.resamples, ticker)
-        write_table(directory.path / PREDICTIONS, assessing.predictions_table(assessment, predictor))
-        metrics = {name: vars(interval) for name, interval in assessment.evaluation.metrics.items()}
+        case = _case(options, faces, level, part, tested)
+        ticker = Ticker("evaluate", len(case.tested.rows_of("test", upright=True)), "faces")
+        protocol = PROTOCOLS[case.predictor.description.build_method().protocol]
+        assessed = protocol(case, ticker)
+        write_table(directory.path / PREDICTIONS, assessed.predictions)
+        write_table(directory.path / EMBEDDINGS, assessed.embeddings)
+        metrics = {name: vars(interval) for name, interval in assessed.metrics.items()}
         write_json(directory.path / METRICS, metrics)
-        files = [PREDICTIONS, METRICS]
+        files = [PREDICTIONS, EMBEDDINGS, METRICS]
         if part.fold is None:
             logger.info("%-9s drawing figures", stage)
-            files += _write_pages(directory.path, options, table, predictor, assessment, faces)
+            files += _write_pages(directory.path, options, case, assessed, (tested or faces).summary["set_aside"])
         return files, {name: interval["value"] for name, interval in metrics.items()}
 
     made = make(stage, directory, build)
-    logger.info(
-        "%-9s accuracy %.3f  kNN %.3f  F1 %.3f  NMI %.3f",
-        stage,
-        *(made.summary[name] for name in ("accuracy", "knn_accuracy", "f1", "nmi")),
-    )
+    shown = [name for name in HEADLINE + PAIRS_HEADLINE if name in made.summary]
+    logger.info("%-9s %s", stage, "  ".join(f"{name} {made.summary[name]:.3f}" for name in shown))
     _show_table(made)
     return made
 
 
+def _case(options: EvaluateOptions, faces: Made, level: Level, part: Part, tested: Made | None) -> Case:
+    trained = plan_of(options, faces, part).read_faces()
+    table = trained if tested is None else read_tested(tested.path, trained.classes, trained.poses)
+    predictor = Predictor(level.run.path, level.groups.path)
+    protocol_pairs = options.adapter.pairs
+    pairs = None if protocol_pairs is None or options.source is None else protocol_pairs(options.source)
+    return Case(predictor, table, trained, options.seed, options.resamples, pairs)
+
+
 def _write_pages(
-    folder: Path, options: EvaluateOptions, table: Any, predictor: Predictor, assessment: Any, faces: Made
+    folder: Path, options: EvaluateOptions, case: Case, assessed: Assessed, set_aside: dict[str, int]
 ) -> list[str]:
-    figures = report_page.draw(assessment, predictor, table, options.seed)
+    drawn = assessed.draw()
     (folder / FIGURES).mkdir(exist_ok=True)
-    for figure in figures:
+    for figure in drawn:
         write_bytes(folder / FIGURES / f"{figure.name}.png", figure.png)
-    settings = options.model_dump(mode="json", include={"dataset", "method", "backbone", "levels", "seed"})
-    details = {**settings, "face_size": options.crop_size, "patch": options.patch_size, **vars(options.recipe)}
-    page = report_page.page(assessment, predictor, table, figures, details, faces.summary["set_aside"])
-    write_bytes(folder / REPORT, page.encode())
-    return [REPORT, *(f"{FIGURES}/{figure.name}.png" for figure in figures)]
+    extra = assessed.files()
+    for name, content in extra.items():
+        write_bytes(folder / name, content)
+    settings = options.model_dump(mode="json", include={"dataset", "method", "levels", "seed"})
+    sizes = {"backbone": options.backbone_name, "face_size": options.crop_size, "patch": options.patch_size}
+    details = {**settings, **sizes, **vars(options.recipe)}
+    written = page(assessed, drawn, details, set_aside, case.tested.has_subjects)
+    write_bytes(folder / REPORT, written.encode())
+    return [REPORT, *extra, *(f"{FIGURES}/{figure.name}.png" for figure in drawn)]
 
 
 def _show_table(made: Made) -> None:

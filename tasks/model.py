@@ -17,7 +17,7 @@ from fer_core.folds import Part
 from fer_core.precision import trains_in_bfloat16
 from fer_core.training import TrainingPlan
 from infra.progress import Ticker, logger
-from infra.ray_engine import train_with_ray
+from infra.ray_engine import train_apart, train_with_ray
 from infra.settings import Settings
 from tasks.made import Level, Made, make
 
@@ -26,12 +26,13 @@ LEFTOVERS = ("checkpoint.pt", "ray")
 
 
 @task(cache_policy=NO_CACHE)
-def train_run(options: TrainOptions, faces: Made, part: Part, before: Level | None = None) -> Made:
+def train_run(options: TrainOptions, faces: Made, part: Part, before: Level | None = None, apart: bool = False) -> Made:
     """Train one network.
 
     Args:
         part: who is tested on.
         before: the level whose network is gone on from and whose groups are the labels; None at the first.
+        apart: in a process of Ray's, so that several are trained at once; its cluster is there.
     """
     plan = plan_of(options, faces, part, before)
     directory = Directory(
@@ -48,7 +49,10 @@ def train_run(options: TrainOptions, faces: Made, part: Part, before: Level | No
         address = Settings().ray_address
         if (directory.path / "checkpoint.pt").exists():
             logger.info("%-9s goes on from its last checkpoint", stage)
-        train_with_ray(plan, directory.path, options.workers, address, lambda row: _show(stage, plan, row))
+        if apart:
+            train_apart(plan, directory.path, lambda row: _show(stage, plan, row))
+        else:
+            train_with_ray(plan, directory.path, options.workers, address, lambda row: _show(stage, plan, row))
         for name in LEFTOVERS:
             _remove(directory.path / name)
         history = runs.read_description(directory.path).history

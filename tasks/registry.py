@@ -136,22 +136,22 @@ def promote_if_better(home: Path, model_name: str, version: int | None, dry_run:
 def _decide(registry: Registry, version: int, champion: int | None, tags: dict[str, str]) -> gate.Decision:
     own = _predictions(registry, version)
     truth, subject = own["truth"], own["subject"]
-    correct = own["expression"] == truth
+    correct = own["decision"] == truth
     if champion is None:
         return gate.decide(correct, None, truth, subject)
     if registry.tags_of(champion)["test_rows"] == tags["test_rows"]:
         rival = _predictions(registry, champion)
-        expression_of = dict(zip(rival["sample_id"].tolist(), rival["expression"].tolist(), strict=True))
-        rival_expression = np.array([expression_of[name] for name in own["sample_id"].tolist()])
+        decision_of = dict(zip(rival["sample_id"].tolist(), rival["decision"].tolist(), strict=True))
+        rival_decision = np.array([decision_of[name] for name in own["sample_id"].tolist()])
     else:
         logger.info("gate      the champion was tested on other rows: it is run on this version's")
-        rival_expression = _predict(registry.predictor(champion), tags["faces"], own["sample_id"])
-    return gate.decide(correct, rival_expression == truth, truth, subject)
+        rival_decision = _predict(registry.predictor(champion), tags["faces"], own["sample_id"])
+    return gate.decide(correct, rival_decision == truth, truth, subject)
 
 
 def _predictions(registry: Registry, version: int) -> dict[str, np.ndarray]:
     table = pq.read_table(registry.artifact(version, PREDICTIONS))
-    return {name: np.array(table[name].to_pylist()) for name in ("sample_id", "subject", "truth", "expression")}
+    return {name: np.array(table[name].to_pylist()) for name in ("sample_id", "subject", "truth", "decision")}
 
 
 def _predict(predictor: Predictor, faces: str, sample_id: np.ndarray) -> np.ndarray:

@@ -171,4 +171,6 @@ def read_experiment(name: str) -> Experiment:
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in problem["loc"])
-        raise InputError(f"{file}: {where + ': ' if where else ''}{problem['msg'].removeprefix('Value error, ')}") from None
+        raise InputError(
+            f"{file}: {where + ': ' if where else ''}{problem['msg'].removeprefix('Value error, ')}"
+        ) from None

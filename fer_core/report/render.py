@@ -3,7 +3,7 @@
 import base64
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from fer_core.evaluation.bootstrap import Interval
 from fer_core.report.measures import GROUPS, grouped, spoken
@@ -17,6 +17,20 @@ def render_report(page: ReportPage) -> str:
 
     Raises ValueError for a figure that is not a PNG.
     """
+    columns = _published_columns(page)
+    return template("template.html.j2").render(
+        page=page,
+        groups=grouped(page.metrics),
+        has_bars=any(isinstance(value, Interval) for value in page.metrics.values()),
+        published_columns=[spoken(name) for name in columns],
+        published_ours=[_ours(page.metrics.get(name)) for name in columns],
+        published_rows=[(row.source, [_theirs(row.values.get(name)) for name in columns]) for row in page.published],
+        figures=[(heading, caption, inline(heading, png)) for heading, caption, png in page.figures],
+    )
+
+
+def template(name: str) -> Template:
+    """A page's template, beside this file; every text that is put in is escaped."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -25,16 +39,7 @@ def render_report(page: ReportPage) -> str:
         lstrip_blocks=True,
     )
     environment.filters["plain"] = lambda value: f"{value:.6g}" if isinstance(value, float) else str(value)
-    columns = _published_columns(page)
-    return environment.get_template("template.html.j2").render(
-        page=page,
-        groups=grouped(page.metrics),
-        has_bars=any(isinstance(value, Interval) for value in page.metrics.values()),
-        published_columns=[spoken(name) for name in columns],
-        published_ours=[_ours(page.metrics.get(name)) for name in columns],
-        published_rows=[(row.source, [_theirs(row.values.get(name)) for name in columns]) for row in page.published],
-        figures=[(heading, caption, _inline(heading, png)) for heading, caption, png in page.figures],
-    )
+    return environment.get_template(name)
 
 
 def _published_columns(page: ReportPage) -> list[str]:
@@ -54,7 +59,11 @@ def _theirs(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.3f}".rstrip("0").rstrip(".")
 
 
-def _inline(heading: str, png: bytes) -> str:
+def inline(heading: str, png: bytes) -> str:
+    """A picture as the source of an image.
+
+    Raises ValueError for a figure that is not a PNG.
+    """
     if not png.startswith(_PNG):
         raise ValueError(f"The figure {heading!r} is not a PNG.")
     return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"

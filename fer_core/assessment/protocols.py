@@ -1,0 +1,51 @@
+"""How each kind of method is tested."""
+
+import io
+from collections.abc import Callable
+
+import pyarrow as pa
+import pyarrow.csv
+
+from fer_core.assessment import expression_figures
+from fer_core.assessment.base import Assessed, Case, Progress
+from fer_core.assessment.expressions import measure_expressions, predictions_table
+from fer_core.label_audit import audit_labels, audit_table
+from fer_core.levels import embedding_column
+
+LABEL_AUDIT = "label_audit.csv"
+
+
+def assess_expressions(case: Case, progress: Progress) -> Assessed:
+    """Classification, clusters, retrieval and, where the model says it, the view."""
+    found = measure_expressions(case, progress)
+    evaluation, predictor = found.evaluation, case.predictor
+    pose = {} if found.pose_accuracy is None else {"pose_accuracy": found.pose_accuracy}
+    by = "subjects" if evaluation.resampled_by == "subject" else "pictures (the data set names no subjects)"
+    return Assessed(
+        metrics=evaluation.metrics | pose,
+        predictions=predictions_table(found, case),
+        embeddings=pa.table({"sample_id": found.test.sample_id, "embedding": embedding_column(found.test.embedding)}),
+        facts=[
+            ("training faces", len(predictor.level.sample_id)),
+            ("test faces", len(found.test)),
+            ("classes", ", ".join(predictor.classes)),
+            ("sub-classes", len(predictor.level.group_G)),
+            ("decides by", predictor.decides_by),
+        ],
+        notes=[f"Intervals are 95 % by a bootstrap over {evaluation.num_subjects} {by}."],
+        draw=lambda: expression_figures.draw(found, case),
+        files=lambda: {LABEL_AUDIT: _label_audit(case)},
+    )
+
+
+def _label_audit(case: Case) -> bytes:
+    """The training faces whose neighbours carry another label, worst first, as csv."""
+    level, classes = case.predictor.level, case.predictor.classes
+    audit = audit_labels(level.embedding_ND, level.class_N, len(classes))
+    written = io.BytesIO()
+    pyarrow.csv.write_csv(audit_table(audit, level.sample_id, classes), written)
+    return written.getvalue()
+
+
+PROTOCOLS: dict[str, Callable[[Case, Progress], Assessed]] = {"expressions": assess_expressions}
+"""By methods.Method.protocol."""

@@ -1,0 +1,218 @@
+"""The figures of an experiment: those that compare its cells, and those of the cells' own evaluations."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from fer_core import figures
+from fer_core.assessment.base import Drawn
+from fer_core.evaluation.verification import verification
+from fer_core.experiments.results import Cell
+from fer_core.experiments.spec import Experiment
+from fer_core.levels import embedding_matrix, read_level
+from fer_core.runs import read_description
+
+NUM_DISTANCES, SEED = 20_000, 0
+
+
+@dataclass(frozen=True)
+class CellFiles:
+    """The folders of a cell's first run, its level and its evaluation; None where it was not run."""
+
+    row: str
+    column: str
+    run: Path | None
+    level: Path | None
+    evaluation: Path | None
+
+    @property
+    def title(self) -> str:
+        """What the cell is called in a figure."""
+        return f"{self.row}, {self.column}"
+
+
+def draw(experiment: Experiment, cells: Sequence[Cell], files: Sequence[CellFiles]) -> list[Drawn]:
+    """The chart of all results, then what the experiment names, each drawn where there is something to show."""
+    run = [one for one in files if one.run is not None]
+    drawn = _results(experiment, cells) if run else []
+    for name in experiment.figures:
+        compare = COMPARED.get(name)
+        drawn += _of_cells(name, run) if compare is None else compare(run)
+    return drawn
+
+
+def _results(experiment: Experiment, cells: Sequence[Cell]) -> list[Drawn]:
+    heads = [(column, metric) for column in experiment.columns for metric in experiment.metrics_of(column)]
+    heads = [head for head in heads if head[1] != "images_per_second"]
+    cell_of = {(cell.row, cell.column): cell for cell in cells}
+    cited = [row for row in experiment.published if row not in experiment.rows]
+    ours = [[_value(cell_of.get((row, column)), metric) for column, metric in heads] for row in experiment.rows]
+    paper, others = (
+        [[_published(experiment, row, *head) for head in heads] for row in rows] for rows in (experiment.rows, cited)
+    )
+    sheet = figures.results_chart(
+        list(experiment.rows),
+        [f"{column} {metric.replace('_', ' ')}" for column, metric in heads],
+        np.array(ours, dtype=float).reshape(len(experiment.rows), len(heads), 3),
+        np.array(paper, dtype=float).reshape(len(experiment.rows), len(heads)),
+        cited,
+        np.array(others, dtype=float).reshape(len(cited), len(heads)),
+    )
+    caption = "Ours with 95 % intervals beside the published numbers, which are of other training; see the deviations."
+    return [Drawn("results", "Results", caption, sheet)]
+
+
+def _value(cell: Cell | None, metric: str) -> list[float]:
+    measured = None if cell is None else cell.metric(metric)
+    return [np.nan] * 3 if measured is None else [measured.value, measured.low, measured.high]
+
+
+def _published(experiment: Experiment, row: str, column: str, metric: str) -> float:
+    value = experiment.published.get(row, {}).get(column, {}).get(metric, np.nan)
+    return value / 100 if experiment.unit == "percent" else value
+
+
+def _of_cells(name: str, files: list[CellFiles]) -> list[Drawn]:
+    """A figure of the cells' own evaluations, one a cell that has it."""
+    found = []
+    for number, one in enumerate(files):
+        assert one.evaluation is not None
+        picture = one.evaluation / "figures" / f"{name}.png"
+        if picture.exists():
+            heading = f"{name.replace('_', ' ').capitalize()}: {one.title}"
+            found.append(
+                Drawn(f"{name}-{number}", heading, f"Of the evaluation {one.evaluation.name}.", picture.read_bytes())
+            )
+    return found
+
+
+def _histories(files: list[CellFiles]) -> list[tuple[CellFiles, Any]]:
+    described = [(one, read_description(one.run)) for one in files if one.run is not None]
+    return [(one, run) for one, run in described if run.history]
+
+
+def _convergence(files: list[CellFiles]) -> list[Drawn]:
+    """Training and validation loss of the triplet term by threshold; rows of one threshold and one loss."""
+    runs = []
+    for _, described in _histories(files):
+        term = next((name for name in described.history[0] if name.endswith("triplet")), None)
+        if term is None:
+            continue
+        training, validation = (
+            np.array([row.get(prefix + term, np.nan) for row in described.history]) for prefix in ("", "valid_")
+        )
+        known = None if np.isnan(validation).all() else validation
+        loss = "dual" if "dual" in term else "traditional"
+        runs.append(figures.LossRun(_threshold(described), f"{loss} triplet", training, known))
+    if not runs:
+        return []
+    caption = "The weighted triplet term, mean of each epoch; dashed on validation people, without augmentation."
+    return [Drawn("threshold_convergence", "Convergence", caption, figures.threshold_convergence(runs))]
+
+
+def _threshold(described: Any) -> float:
+    return float(described.build_method().thresholds[0])
+
+
+def _distances(files: list[CellFiles]) -> list[Drawn]:
+    """Distances between classes of the training embeddings by threshold, one picture for each loss."""
+    by_loss: dict[str, dict[float, np.ndarray]] = {}
+    for one, described in _histories(files):
+        assert one.level is not None
+        level = read_level(one.level)
+        distances = figures.interclass_distances(level.embedding_ND, level.class_N, NUM_DISTANCES, SEED)
+        loss = "dual" if any("dual" in name for name in described.history[0]) else "traditional"
+        by_loss.setdefault(loss, {})[_threshold(described)] = distances
+    caption = f"Euclidean distances of {NUM_DISTANCES} pairs of training faces of different expressions."
+    return [
+        Drawn(f"interclass_distances-{loss}", f"Distances between classes, {loss} triplet", caption, sheet)
+        for loss, sheet in ((loss, figures.interclass_distributions(by)) for loss, by in by_loss.items())
+    ]
+
+
+def _weights(files: list[CellFiles]) -> list[Drawn]:
+    """The losses over the first mini-batches with equal and with dynamic weights, for each column that has both."""
+    drawn: list[Drawn] = []
+    for column in dict.fromkeys(one.column for one in files):
+        steps = [read_description(one.run).steps for one in files if one.column == column and one.run is not None]
+        traced = [trace for trace in steps if trace]
+        if len(traced) < 2:
+            continue
+        losses = [_starting(trace, "loss_") for trace in traced]
+        weights = [_starting(trace, "weight_") for trace in traced]
+        moving = [at for at, own in enumerate(weights) if any(np.ptp(curve) > 0 for curve in own.values())]
+        still = [at for at in range(len(traced)) if at not in moving]
+        if moving and still:
+            sheet = figures.loss_weighting(losses[still[0]], losses[moving[0]], weights[moving[0]])
+            caption = "Unweighted losses over the first mini-batches, with equal and with dynamic weights; the weights."
+            drawn.append(Drawn(f"dynamic_weights-{len(drawn)}", f"Dynamic weights, {column}", caption, sheet))
+    return drawn
+
+
+def _starting(trace: dict[str, list[float]], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): np.array(own) for name, own in trace.items() if name.startswith(prefix)}
+
+
+def _tested(files: list[CellFiles]) -> list[tuple[CellFiles, np.ndarray, list[str]]]:
+    """The test embeddings of each cell and the names of their labels, for cells with the same rows as the first."""
+    found: list[tuple[CellFiles, np.ndarray, list[str]]] = []
+    names: list[str] | None = None
+    for one in files:
+        assert one.evaluation is not None
+        table = pq.read_table(one.evaluation / "embeddings.parquet")
+        truth = pq.read_table(one.evaluation / "predictions.parquet", columns=["sample_id", "truth"])
+        own = table["sample_id"].to_pylist()
+        names = names or own
+        if own == names == truth["sample_id"].to_pylist():
+            found.append((one, embedding_matrix(table["embedding"]), truth["truth"].to_pylist()))
+    return found
+
+
+def _panels(
+    name: str, heading: str, caption: str, sheet_of: Callable[..., bytes]
+) -> Callable[[list[CellFiles]], list[Drawn]]:
+    def compare(files: list[CellFiles]) -> list[Drawn]:
+        drawn: list[Drawn] = []
+        for column in dict.fromkeys(one.column for one in files):
+            tested = _tested([one for one in files if one.column == column])
+            if tested:
+                classes = sorted(set(tested[0][2]))
+                label = np.array([classes.index(truth) for truth in tested[0][2]])
+                sheet = sheet_of({one.row: emb_ND for one, emb_ND, _ in tested}, label, classes, SEED)
+                drawn.append(Drawn(f"{name}-{len(drawn)}", f"{heading}, {column}", caption, sheet))
+        return drawn
+
+    return compare
+
+
+def _roc(files: list[CellFiles]) -> list[Drawn]:
+    drawn: list[Drawn] = []
+    for column in dict.fromkeys(one.column for one in files):
+        own = [one for one in files if one.column == column and one.evaluation is not None]
+        measured = {}
+        for one in own:
+            pairs = pq.read_table(one.evaluation / "predictions.parquet")  # type: ignore[operator]
+            same = np.array(pairs["truth"].to_pylist()) == "same"
+            measured[one.row] = verification(pairs["distance"].to_numpy(), same, pairs["fold"].to_numpy())
+        caption = "True accepts over false accepts of the test pairs, whose people were not trained on."
+        drawn.append(Drawn(f"roc-{len(drawn)}", f"ROC, {column}", caption, figures.roc_curves(measured)))
+    return drawn
+
+
+COMPARED: dict[str, Callable[[list[CellFiles]], list[Drawn]]] = {
+    "threshold_convergence": _convergence,
+    "interclass_distances": _distances,
+    "dynamic_weights": _weights,
+    "triplet_tsne": _panels(
+        "triplet_tsne", "Embeddings", "t-SNE of the same test faces under each model.", figures.tsne_panels
+    ),
+    "latent_pca": _panels(
+        "latent_pca", "Representations", "The three principal axes of the same test faces.", figures.latent_pca
+    ),
+    "roc": _roc,
+}
+"""Figures that show several cells together, by the name an experiment gives them."""

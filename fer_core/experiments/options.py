@@ -1,0 +1,128 @@
+"""The options of the experiment command, and those of its cells."""
+
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Self
+
+import yaml
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_settings import CliPositionalArg
+
+from fer_core import datasets
+from fer_core.config import CropOptions, EvaluateOptions
+from fer_core.errors import InputError
+from fer_core.experiments.spec import SMOKE_TESTED_FROM, Experiment, Values, read_experiment
+from fer_core.home_options import HomeOptions
+from fer_core.options import merged
+
+
+class ExperimentOptions(HomeOptions):
+    """A matrix of runs, printed beside the published table."""
+
+    name: CliPositionalArg[str] = Field(description="such as mul_dml/table3, or a YAML file of your own")
+    data: dict[str, Path] = Field(default_factory=dict, description="DATASET=FOLDER, once for each data set you have")
+    smoke: bool = Field(False, description="the two-minute size, on drawn faces")
+    rows: tuple[str, ...] = Field((), description="only these rows")
+    columns: tuple[str, ...] = Field((), description="only these columns")
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = Field((0,), description="each cell is run with each")
+    set_: dict[str, str] = Field(
+        default_factory=dict,
+        alias="set",
+        description="OPTION=VALUE over all cells, a nested one dotted: epochs=2, mul_dml.slice_size=64",
+    )
+    parallel: int = Field(1, ge=1, le=1024, description="networks that are trained at once, as tasks of Ray")
+    dry_run: bool = Field(False, description="say which cells would be run with which options, and run none")
+
+    @field_validator("data")
+    @classmethod
+    def _data_sets_are_known(cls, data: dict[str, Path]) -> dict[str, Path]:
+        unknown = [name for name in data if name not in datasets.REGISTRY]
+        if unknown:
+            raise ValueError(f"there is no data set {', '.join(unknown)}; choose from {', '.join(datasets.REGISTRY)}")
+        return data
+
+    @model_validator(mode="after")
+    def _names_an_experiment(self) -> Self:
+        cells_of(self)
+        return self
+
+    @property
+    def experiment(self) -> Experiment:
+        """The rows and columns that are to be run.
+
+        Raises:
+            InputError: see spec.read_experiment.
+        """
+        return read_experiment(self.name).of_size(self.smoke, self.rows, self.columns)
+
+    @property
+    def over_all(self) -> Values:
+        """What --set lays over every cell's options."""
+        values: Values = {}
+        for name, text in self.set_.items():
+            *path, last = name.replace("-", "_").split(".")
+            nested: Values = {last: yaml.safe_load(text)}
+            for part in reversed(path):
+                nested = {part: nested}
+            values = merged(values, nested)
+        return values
+
+
+class CellPlan(NamedTuple):
+    """One cell to run.
+
+    Attributes:
+        row, column: names.
+        options: of its runs, one for each seed; empty where data are missing.
+        tested: options of the other data set that is tested on, or None.
+        missing: the data set that the user has not named, or None.
+    """
+
+    row: str
+    column: str
+    options: tuple[EvaluateOptions, ...]
+    tested: CropOptions | None = None
+    missing: str | None = None
+
+
+def cells_of(options: ExperimentOptions) -> list[CellPlan]:
+    """All cells of an experiment, row by row.
+
+    Raises:
+        InputError: a cell's options are impossible; the message names cell and option.
+    """
+    experiment = options.experiment
+    return [_cell(options, experiment, row, column) for row in experiment.rows for column in experiment.columns]
+
+
+def _cell(options: ExperimentOptions, experiment: Experiment, row: str, column: str) -> CellPlan:
+    own = experiment.columns[column]
+    wanted = [] if options.smoke else [name for name in (own.data, own.test) if name is not None]
+    for name in wanted:
+        if name not in options.data and datasets.REGISTRY[name].needs_source:
+            return CellPlan(row, column, (), missing=name)
+    values = merged(experiment.options_of(row, column, options.smoke), options.over_all)
+    where = f"{options.name}, {row}, {column}"
+    plans = tuple(_checked(EvaluateOptions, where, options, {**values, "seed": seed}) for seed in options.seeds)
+    if own.test is None:
+        return CellPlan(row, column, plans)
+    return CellPlan(row, column, plans, _tested(options, where, plans[0], own.test))
+
+
+def _tested(options: ExperimentOptions, where: str, trained: Any, dataset: str) -> CropOptions:
+    """The other data set, cropped as the one that is trained on; of drawn faces other people."""
+    values: Values = {"dataset": dataset, "face_size": trained.crop_size, "rotations": (0.0,)}
+    if options.smoke:
+        drawn = trained.synthetic.model_copy(update={"first_seed": SMOKE_TESTED_FROM})
+        values |= {"dataset": "synthetic", "synthetic": drawn}
+    return _checked(CropOptions, where, options, values)
+
+
+def _checked(kind: Any, where: str, options: ExperimentOptions, values: Values) -> Any:
+    home = {"home": options.home, "verbose": options.verbose, "source": options.data.get(values["dataset"])}
+    try:
+        return kind.model_validate({**home, **values})
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        option = ".".join(str(part) for part in problem["loc"])
+        said = problem["msg"].removeprefix("Value error, ")
+        raise InputError(f"{where}: {option + ': ' if option else ''}{said}") from None

@@ -1,0 +1,64 @@
+"""An experiment as one HTML page."""
+
+from collections.abc import Sequence
+
+from fer_core.assessment.base import Drawn
+from fer_core.experiments.results import Cell, Order, number
+from fer_core.experiments.spec import Experiment
+from fer_core.report.measures import spoken
+from fer_core.report.render import inline, template
+
+
+def experiment_page(
+    name: str,
+    experiment: Experiment,
+    cells: Sequence[Cell],
+    orders: Sequence[Order],
+    drawn: Sequence[Drawn],
+    seeds: Sequence[int],
+    smoke: bool,
+) -> str:
+    """The page: the table with the published numbers, whether orders agree, figures, deviations, time."""
+    heads = [(column, metric) for column in experiment.columns for metric in experiment.metrics_of(column)]
+    cited = [row for row in experiment.published if row not in experiment.rows]
+    cell_of = {(cell.row, cell.column): cell for cell in cells}
+    run = [cell for cell in cells if cell.runs]
+    return template("experiment.html.j2").render(
+        name=name,
+        experiment=experiment,
+        heads=[(column, spoken(metric)) for column, metric in heads],
+        rows=[
+            (row, [_texts(experiment, row, *head, cell_of.get((row, head[0]))) for head in heads])
+            for row in experiment.rows
+        ],
+        cited=[(row, [_published(experiment, row, *head) for head in heads]) for row in cited],
+        missing=sorted({cell.missing for cell in cells if cell.missing}),
+        orders=[(order, _difference(order, experiment)) for order in orders],
+        figures=[(one.heading, one.caption, inline(one.heading, one.png)) for one in drawn],
+        intervals=sorted({cell.interval_by for cell in run}),
+        seeds=", ".join(map(str, seeds)),
+        minutes=[(f"{cell.row}, {cell.column}", f"{cell.seconds / 60:.1f}", len(cell.runs)) for cell in run],
+        total=f"{sum(cell.seconds for cell in run) / 60:.1f}",
+        smoke=smoke,
+    )
+
+
+def _texts(experiment: Experiment, row: str, column: str, metric: str, cell: Cell | None) -> tuple[str, str, str]:
+    """(ours, its interval, the published number)."""
+    own = None if cell is None else cell.metric(metric)
+    theirs = _published(experiment, row, column, metric)
+    if own is None:
+        return "–", "", theirs
+    low, value, high = (number(one, metric, experiment.unit) for one in (own.low, own.value, own.high))
+    return value, "" if low == high else f"{low} to {high}", theirs
+
+
+def _published(experiment: Experiment, row: str, column: str, metric: str) -> str:
+    value = experiment.published.get(row, {}).get(column, {}).get(metric)
+    return "" if value is None else f"{value:g}"
+
+
+def _difference(order: Order, experiment: Experiment) -> str:
+    one = order.difference
+    value, low, high = (number(part, order.metric, experiment.unit) for part in (one.value, one.low, one.high))
+    return value if low == high else f"{value} ({low} to {high})"

@@ -1,0 +1,178 @@
+"""What came of an experiment's cells: means with intervals, beside the published numbers, and whether orders agree."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from fer_core.evaluation.bootstrap import Interval
+from fer_core.experiments.spec import Experiment
+
+CONFIDENCE = 0.95
+COUNTS = ("images_per_second",)
+"""Metrics that are no shares, so that a unit of percent leaves them as they are."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One row and column of an experiment.
+
+    Attributes:
+        row, column: their names.
+        runs: metric -> interval of each run: of each seed, and of each fold of a cross-validation.
+        num_seeds: how many seeds the runs are of.
+        missing: why there is no run: what the user lacks; None where there are runs.
+        seconds: that the networks of the cell were trained for.
+        evaluations: name of each evaluation directory -> digest of its content.
+    """
+
+    row: str
+    column: str
+    runs: tuple[dict[str, Interval], ...] = ()
+    num_seeds: int = 1
+    missing: str | None = None
+    seconds: float = 0.0
+    evaluations: dict[str, str] = field(default_factory=dict)
+
+    def metric(self, name: str) -> Interval | None:
+        """The mean over the runs, with its 95 % interval; None where a run lacks the metric."""
+        runs = [run[name] for run in self.runs if name in run]
+        if not runs or len(runs) < len(self.runs):
+            return None
+        folds = len(runs) // self.num_seeds
+        by_seed_SF = np.array([run.value for run in runs]).reshape(self.num_seeds, folds)
+        if folds > 1:
+            return mean_interval(by_seed_SF.mean(axis=0))
+        if self.num_seeds == 1:
+            return runs[0]
+        over_seeds = mean_interval(by_seed_SF[:, 0])
+        ends = [(run.value - run.low, run.high - run.value) for run in runs]
+        below, above = (math.hypot(over_seeds.value - over_seeds.low, side) for side in np.mean(ends, axis=0))
+        return Interval(over_seeds.value, over_seeds.value - below, over_seeds.value + above)
+
+    @property
+    def interval_by(self) -> str:
+        """What the interval is over."""
+        if len(self.runs) > self.num_seeds:
+            return f"{len(self.runs) // self.num_seeds} folds"
+        return "test subjects" if self.num_seeds == 1 else f"test subjects and {self.num_seeds} seeds"
+
+
+@dataclass(frozen=True)
+class Order:
+    """Two rows that follow each other in the published order, the better one first, and what is ours of them.
+
+    Attributes:
+        difference: ours, better minus worse, with its interval over the same folds where there are some.
+        verdict: "holds", "reversed" or "cannot be told apart"; without an interval "holds" or "reversed" by sign.
+    """
+
+    column: str
+    metric: str
+    better: str
+    worse: str
+    difference: Interval
+    verdict: str
+
+
+def mean_interval(values: np.ndarray) -> Interval:
+    """The mean of at least two values and its 95 % interval by Student's t."""
+    mean, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(len(values))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * error
+    return Interval(mean, mean - half, mean + half)
+
+
+def orders(experiment: Experiment, cells: Sequence[Cell]) -> list[Order]:
+    """Whether the published order of the rows holds, for each column and metric with numbers of two of them."""
+    cell_of = {(cell.row, cell.column): cell for cell in cells}
+    found = []
+    for column in experiment.columns:
+        for metric in experiment.metrics_of(column):
+            ranked = _ranked(experiment, column, metric, cell_of)
+            found += [
+                _order(column, metric, cell_of[one, column], cell_of[two, column]) for one, two in pairwise(ranked)
+            ]
+    return found
+
+
+def _ranked(experiment: Experiment, column: str, metric: str, cell_of: dict[tuple[str, str], Cell]) -> list[str]:
+    """The rows with a published and a measured number, the published best first; lower is better for an error."""
+    known = {
+        row: cells[column][metric]
+        for row, cells in experiment.published.items()
+        if metric in cells.get(column, {}) and (row, column) in cell_of and cell_of[row, column].metric(metric)
+    }
+    return sorted(known, key=lambda row: known[row], reverse=metric != "eer")
+
+
+def _order(column: str, metric: str, better: Cell, worse: Cell) -> Order:
+    values = [np.array([run[metric].value for run in cell.runs]) for cell in (better, worse)]
+    if len(values[0]) == len(values[1]) > 1:
+        difference = mean_interval(values[0] - values[1])
+        sure = difference.low > 0 or difference.high < 0
+    else:
+        own = float(values[0].mean() - values[1].mean())
+        difference, sure = Interval(own, own, own), True
+    in_favour = difference.value > 0 if metric != "eer" else difference.value < 0
+    verdict = "cannot be told apart" if not sure else "holds" if in_favour else "reversed"
+    return Order(column, metric, better.row, worse.row, difference, verdict)
+
+
+def number(value: float, metric: str, unit: str) -> str:
+    """A measured share or count as it is printed: in the unit of the published numbers."""
+    if metric in COUNTS:
+        return f"{value:.0f}"
+    return f"{100 * value:.2f}" if unit == "percent" else f"{value:.3f}"
+
+
+def as_json(experiment: Experiment, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """One object a row and column: ours with its interval, the published number, both as shares."""
+    cell_of = {(cell.row, cell.column): cell for cell in cells}
+    rows = [*experiment.rows, *(row for row in experiment.published if row not in experiment.rows)]
+    return [
+        _described(experiment, row, column, cell_of.get((row, column)))
+        for row in rows
+        for column in experiment.columns
+        if (row, column) in cell_of or experiment.published.get(row, {}).get(column)
+    ]
+
+
+def _described(experiment: Experiment, row: str, column: str, cell: Cell | None) -> dict[str, Any]:
+    scale = 100 if experiment.unit == "percent" else 1
+    printed = experiment.published.get(row, {}).get(column, {})
+    published = {name: value / (1 if name in COUNTS else scale) for name, value in printed.items()}
+    described: dict[str, Any] = {"row": row, "column": column, "published": published, "ours": {}}
+    if cell is None:
+        return described | {"cited": True}
+    measured = {name: cell.metric(name) for name in experiment.metrics_of(column)}
+    described["ours"] = {name: vars(value) for name, value in measured.items() if value}
+    known = {"missing": cell.missing, "seconds": round(cell.seconds, 1), "runs": len(cell.runs)}
+    return described | known | {"interval_by": cell.interval_by, "evaluations": list(cell.evaluations)}
+
+
+def table_lines(experiment: Experiment, cells: Sequence[Cell]) -> list[str]:
+    """The table as text: ours with its interval, and the published number in brackets."""
+    cell_of = {(cell.row, cell.column): cell for cell in cells}
+    heads = [(column, metric) for column in experiment.columns for metric in experiment.metrics_of(column)]
+    several = len({metric for _, metric in heads}) > 1
+    header = ["", *(f"{column} {metric}" if several else column for column, metric in heads)]
+    rows = [*experiment.rows, *(row for row in experiment.published if row not in experiment.rows)]
+    lines = [header]
+    for row in rows:
+        lines.append([row, *(_text(experiment, row, *head, cell_of.get((row, head[0]))) for head in heads)])
+    widths = [max(len(line[at]) for line in lines) for at in range(len(header))]
+    return ["  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+
+
+def _text(experiment: Experiment, row: str, column: str, metric: str, cell: Cell | None) -> str:
+    printed = experiment.published.get(row, {}).get(column, {}).get(metric)
+    theirs = "" if printed is None else f" [{printed:g}]"
+    own = cell.metric(metric) if cell else None
+    if own is None:
+        return ("-" if cell is not None or not theirs else "") + theirs
+    low, value, high = (number(one, metric, experiment.unit) for one in (own.low, own.value, own.high))
+    return value + (f" ({low} to {high})" if low != high else "") + theirs

@@ -1,0 +1,140 @@
+"""An experiment's cells -> its table, page and MLflow runs."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+
+from fer_core import runs
+from fer_core.code_digest import code_digest
+from fer_core.directories import Directory
+from fer_core.evaluation.bootstrap import Interval
+from fer_core.experiments import drawing
+from fer_core.experiments.drawing import CellFiles
+from fer_core.experiments.options import CellPlan, ExperimentOptions
+from fer_core.experiments.page import experiment_page
+from fer_core.experiments.results import Cell, as_json, orders, table_lines
+from fer_core.files import write_bytes, write_json
+from fer_core.speed import forward_speed
+from infra.mlflow_runs import MatrixCell, log_matrix
+from infra.progress import logger
+from tasks.evaluation import FIGURES, METRICS, REPORT
+from tasks.made import Fold, Made, make
+from tasks.registry import open_registry
+
+RESULTS = "results.json"
+MATRICES = "fer-experiments"
+"""The MLflow experiment of the tables."""
+
+
+def say_cell(plan: CellPlan, number: int, of: int) -> None:
+    """Progress: which cell comes now."""
+    what = f"is left empty: no --data {plan.missing}=FOLDER" if plan.missing else "begins"
+    logger.info("cell %d/%d  %s, %s %s", number, of, plan.row, plan.column, what)
+
+
+@task(cache_policy=NO_CACHE)
+def measure_cell(plan: CellPlan, folds: list[Fold], metrics: tuple[str, ...]) -> Cell:
+    """What came of a cell's runs; the speed of the network is measured where it is printed."""
+    if plan.missing:
+        return Cell(plan.row, plan.column, missing=plan.missing)
+    measured = tuple(_metrics(fold, "images_per_second" in metrics) for fold in folds)
+    trained = [level.run.path for fold in folds for level in fold.levels]
+    return Cell(
+        plan.row,
+        plan.column,
+        measured,
+        num_seeds=len(plan.options),
+        seconds=sum(runs.seconds_of(run, plan.options[0].recipe.batch_size) for run in trained),
+        evaluations={fold.evaluation.path.name: fold.evaluation.content for fold in folds},
+    )
+
+
+def _metrics(fold: Fold, speed: bool) -> dict[str, Interval]:
+    values = json.loads((fold.evaluation.path / METRICS).read_text())
+    measured = {name: Interval(**value) for name, value in values.items()}
+    if speed:
+        rate = forward_speed(fold.levels[-1].run.path)
+        measured["images_per_second"] = Interval(rate, rate, rate)
+    return measured
+
+
+@task(cache_policy=NO_CACHE)
+def write_experiment(options: ExperimentOptions, cells: list[Cell], files: list[CellFiles]) -> Made:
+    """The table, its figures and its page."""
+    experiment = options.experiment
+    directory = Directory(
+        options.home / "experiments",
+        ("smoke-" if options.smoke else "")
+        + Path(options.name).with_suffix("").as_posix().replace("/", "-").strip("."),
+        kind="experiment",
+        config={
+            "experiment": experiment.model_dump(mode="json"),
+            "cells": [[cell.row, cell.column, cell.missing] for cell in cells],
+            "seeds": list(options.seeds),
+        },
+        inputs={name: content for cell in cells for name, content in cell.evaluations.items()},
+        code=code_digest("fer_core.experiments.page", "fer_core.experiments.drawing"),
+    )
+
+    def build() -> tuple[Iterable[str], dict[str, Any]]:
+        logger.info("%-9s drawing figures", "table")
+        drawn = drawing.draw(experiment, cells, files)
+        (directory.path / FIGURES).mkdir(exist_ok=True)
+        for figure in drawn:
+            write_bytes(directory.path / FIGURES / f"{figure.name}.png", figure.png)
+        found = orders(experiment, cells)
+        results = as_json(experiment, cells)
+        write_json(directory.path / RESULTS, {"cells": results, "orders": [_order(one) for one in found]})
+        html = experiment_page(options.name, experiment, cells, found, drawn, options.seeds, options.smoke)
+        write_bytes(directory.path / REPORT, html.encode())
+        return [RESULTS, REPORT, *(f"{FIGURES}/{figure.name}.png" for figure in drawn)], {"cells": len(cells)}
+
+    made = make("table", directory, build)
+    lines = table_lines(experiment, cells)
+    create_markdown_artifact(key="experiment", markdown=f"# {experiment.title}\n\n```\n" + "\n".join(lines) + "\n```")
+    return made
+
+
+def _order(found: Any) -> dict[str, Any]:
+    return {**vars(found), "difference": vars(found.difference)}
+
+
+@task(cache_policy=NO_CACHE)
+def log_experiment(options: ExperimentOptions, plans: list[CellPlan], cells: list[Cell], made: Made) -> str:
+    """One MLflow run for the table, one below it for each cell; the id of the former. Logged once."""
+    logged = [
+        MatrixCell(
+            name=f"{cell.row}, {cell.column}",
+            params={name: str(value) for name, value in _told(plan).items()},
+            metrics={name: interval.value for name in cell.runs[0] if (interval := cell.metric(name)) is not None},
+            tags={"evaluations": json.dumps([*cell.evaluations]), "interval_by": cell.interval_by},
+        )
+        for plan, cell in zip(plans, cells, strict=True)
+        if cell.runs
+    ]
+    artifacts = [made.path / name for name in (REPORT, RESULTS, FIGURES)]
+    store = open_registry(options.home, "fer").runs(MATRICES)
+    run_id = log_matrix(store, options.name, made.path.name, logged, artifacts)
+    logger.info("%-9s %s: MLflow run %s", "table", made.path / REPORT, run_id)
+    return run_id
+
+
+def _told(plan: CellPlan) -> dict[str, Any]:
+    own = plan.options[0]
+    values = own.model_dump(mode="json", exclude={"home", "config", "json_", "verbose"}, exclude_defaults=True)
+    return {**values, **vars(own.recipe)}
+
+
+def files_of(folds: list[Fold], plan: CellPlan) -> CellFiles:
+    """Where a cell's first run and its figures are."""
+    if not folds:
+        return CellFiles(plan.row, plan.column, None, None, None)
+    first = folds[0]
+    return CellFiles(
+        plan.row, plan.column, first.levels[-1].run.path, first.levels[-1].groups.path, first.evaluation.path
+    )
