@@ -60,9 +60,25 @@ class PatchInputs:
         return torch.from_numpy(np.ascontiguousarray(self._patches.central(self.faces.images(rows)))).to(self.device)
 
 
+class PointInputs:
+    """float32 (B, 2X): the rows' landmarks beside those of the person's neutral face; nothing is augmented."""
+
+    def __init__(self, faces: FaceTable, device: torch.device = CPU) -> None:
+        assert faces.points is not None
+        self.numbers = faces.points.shape[1]
+        self._points_N2X = torch.from_numpy(faces.points).to(device)
+
+    def drawn(self, rows: np.ndarray, views: np.ndarray) -> Tensor:
+        """As they are."""
+        return self.plain(rows)
+
+    def plain(self, rows: np.ndarray) -> Tensor:
+        """As they are."""
+        return self._points_N2X[torch.from_numpy(rows)]
+
+
 def inputs_of(
     kind: Literal["pictures", "points"], faces: FaceTable, face_size: int, patch: int, device: torch.device = CPU
 ) -> Inputs:
     """What a method that sees `kind` gets of the rows."""
-    assert kind == "pictures"
-    return PatchInputs(faces, face_size, patch, device)
+    return PatchInputs(faces, face_size, patch, device) if kind == "pictures" else PointInputs(faces, device)

@@ -1,7 +1,7 @@
 """Face crops as rows: the labels as columns, the pictures by position."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -52,6 +52,7 @@ class FaceTable:
         has_subjects: whether `group` is the subject throughout.
         pictures: reads them.
         margin: pixels round a crop of a virtual form, whose rows' pictures are not turned yet; 0 where they are.
+        points: float32 (N, 2X), landmarks beside those of the person's neutral face; None where pictures are looked at.
     """
 
     directory: Path
@@ -71,6 +72,12 @@ class FaceTable:
     has_subjects: bool
     pictures: Pictures
     margin: int = 0
+    points: np.ndarray | None = None
+
+    def only(self, rows: np.ndarray) -> "FaceTable":
+        """These rows alone."""
+        columns = {name: column[rows] for name, column in vars(self).items() if isinstance(column, np.ndarray)}
+        return replace(self, **columns)
 
     def images(self, rows: Sequence[int] | np.ndarray) -> np.ndarray:
         """The face crops of rows, for a virtual form upright: uint8 (B, S, S, 3), grey repeated."""
@@ -99,6 +106,8 @@ class FaceTable:
             intensity_N=self.intensity[rows],
             sample_N=np.unique(self.sample_id[rows], return_inverse=True)[1].astype(np.int64),
             block_N=self.block_of(rows),
+            name_N=self.sample_id[rows],
+            neutral=self.expressions.index("neutral") if "neutral" in self.expressions else UNKNOWN,
         )
 
 

@@ -17,7 +17,8 @@ class Counts:
     Attributes:
         labels: of what is classified: expressions, sub-classes or identities.
         expressions, poses, identities: distinct known values; 0 where none is known.
-        numbers: X, in one input of points; 0 for pictures.
+        numbers: 2X, in one input of points; 0 for pictures.
+        neutral: which expression is the neutral one; UNKNOWN where none is.
     """
 
     labels: int
@@ -25,6 +26,7 @@ class Counts:
     poses: int = 0
     identities: int = 0
     numbers: int = 0
+    neutral: int = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class TrainingRows:
         intensity_N: float64, 0..1 or the data set's own degrees; NaN where it is not known.
         sample_N: which sample each row shows; the rows of one differ in their offline rotation.
         block_N: where pictures are streamed, the number of the block that each row's picture lies in.
+        name_N: sample ids, strings.
+        neutral: which expression is the neutral one; UNKNOWN where none is.
     """
 
     label_N: np.ndarray
@@ -65,12 +69,14 @@ class TrainingRows:
     intensity_N: np.ndarray
     sample_N: np.ndarray
     block_N: np.ndarray | None = None
+    name_N: np.ndarray | None = None
+    neutral: int = UNKNOWN
 
     def counts(self, numbers: int = 0) -> Counts:
         """How many of each there are."""
         columns = (self.label_N, self.expression_N, self.pose_N, self.identity_N)
         labels, expressions, poses, identities = (int(column.max(initial=UNKNOWN)) + 1 for column in columns)
-        return Counts(labels, expressions, poses, identities, numbers)
+        return Counts(labels, expressions, poses, identities, numbers, self.neutral)
 
     def targets(self, rows: np.ndarray) -> Targets:
         """Those of some rows."""

@@ -9,6 +9,7 @@ import pyarrow.csv
 from fer_core.assessment import expression_figures
 from fer_core.assessment.base import Assessed, Case, Progress
 from fer_core.assessment.expressions import measure_expressions, predictions_table
+from fer_core.assessment.landmarks import with_landmarks
 from fer_core.label_audit import audit_labels, audit_table
 from fer_core.levels import embedding_column
 
@@ -47,5 +48,13 @@ def _label_audit(case: Case) -> bytes:
     return written.getvalue()
 
 
-PROTOCOLS: dict[str, Callable[[Case, Progress], Assessed]] = {"expressions": assess_expressions}
+def assess_landmarks(case: Case, progress: Progress) -> Assessed:
+    """As expressions, with a linear SVM, similarity triplets, and the faces that the decoder draws."""
+    return with_landmarks(assess_expressions(case, progress), case)
+
+
+PROTOCOLS: dict[str, Callable[[Case, Progress], Assessed]] = {
+    "expressions": assess_expressions,
+    "landmarks": assess_landmarks,
+}
 """By methods.Method.protocol."""

@@ -60,6 +60,13 @@ class SubjectBootstrap:
         counts = np.bincount(cell, minlength=self.num_subjects * shape[0] * shape[1])
         return self._resampled(counts.reshape(self.num_subjects, *shape).astype(np.float64), power)
 
+    def weights(self) -> Iterator[np.ndarray]:
+        """Blocks (r, N), float64, of how often each image counts, for what is no function of sums; R rows in all."""
+        block = max(1, _BLOCK_WEIGHTS // len(self._subject_N))
+        for weights in self._weights():
+            for start in range(0, len(weights), block):
+                yield weights[start : start + block, self._subject_N].astype(np.float64)
+
     def interval(self, value: float, draws_R: np.ndarray, lowest: float = 0.0) -> Interval:
         """95 % percentile interval, widened where needed so that it holds the value.
 

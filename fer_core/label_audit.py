@@ -1,0 +1,87 @@
+"""Label audit: images whose nearest neighbours carry another label (paper `sgm`, figure 6).
+
+Legend: N images, D embedding size, K neighbours, S suspects.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from fer_core.evaluation.measure import KNN_K
+from fer_core.evaluation.neighbours import nearest
+
+
+@dataclass(frozen=True, eq=False)
+class LabelAudit:
+    """The suspects, worst first; each array has one entry for each of S.
+
+    index      row of the image
+    label      the label it carries
+    proposed   the label that most of its neighbours carry
+    share      float64, share of its neighbours that carry `proposed`: above 1/2
+    neighbour  row of the nearest one that carries `proposed`
+    """
+
+    index: np.ndarray
+    label: np.ndarray
+    proposed: np.ndarray
+    share: np.ndarray
+    neighbour: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+def audit_labels(emb_ND: np.ndarray, label_N: np.ndarray, num_classes: int, k: int = KNN_K) -> LabelAudit:
+    """The images of which more than half of the K nearest others (Euclidean) carry one other label.
+
+    Worst first: the largest share, then the nearest neighbour with the proposed label, then the lower row. An image is
+    not its own neighbour, an equal copy of it is. K above N - 1 takes all others. Memory beside the embeddings is
+    O(N K).
+
+    Raises ValueError for labels that are not integers in 0..num_classes - 1, one for each image, and as `nearest` does
+    (NaN, infinity, K < 1, fewer than two images).
+    """
+    if label_N.shape != (len(emb_ND),) or label_N.dtype.kind not in "iu":
+        raise ValueError(f"Labels are {label_N.dtype} {label_N.shape}; an integer for each embedding is needed.")
+    if label_N.size and not 0 <= label_N.min() <= label_N.max() < num_classes:
+        raise ValueError(f"Labels from {label_N.min()} to {label_N.max()}; 0 to {num_classes - 1} is needed.")
+    index_NK, distance_NK = nearest(emb_ND, emb_ND, k, exclude_self=True)
+    label_NK = label_N[index_NK]
+    # A label of more than half of the neighbours holds the middle place when they are sorted.
+    middle_N = np.sort(label_NK, axis=1)[:, label_NK.shape[1] // 2]
+    carries_NK = label_NK == middle_N[:, None]
+    share_N = carries_NK.mean(axis=1)
+    suspect_S = np.flatnonzero((share_N > 0.5) & (middle_N != label_N))
+    first_S = carries_NK[suspect_S].argmax(axis=1)
+    order_S = np.lexsort((distance_NK[suspect_S, first_S], -share_N[suspect_S]))
+    suspect_S, first_S = suspect_S[order_S], first_S[order_S]
+    return LabelAudit(
+        suspect_S, label_N[suspect_S], middle_N[suspect_S], share_N[suspect_S], index_NK[suspect_S, first_S]
+    )
+
+
+def audit_table(
+    audit: LabelAudit, sample_id: np.ndarray, classes: Sequence[str], source_path: Sequence[str | None] | None = None
+) -> pa.Table:
+    """One row a suspect, worst first: sample_id, source_path, label, proposed, share, neighbour_id.
+
+    `sample_id` and `source_path` are those of all N audited images; a path that is not known is null. Labels are told
+    by name. Raises ValueError where paths and ids do not match.
+    """
+    if source_path is not None and len(source_path) != len(sample_id):
+        raise ValueError(f"{len(source_path)} paths of {len(sample_id)} images.")
+    names = np.array(classes)
+    paths = [None if source_path is None else source_path[row] for row in audit.index]
+    return pa.table(
+        {
+            "sample_id": pa.array(sample_id[audit.index], pa.string()),
+            "source_path": pa.array(paths, pa.string()),
+            "label": pa.array(names[audit.label], pa.string()),
+            "proposed": pa.array(names[audit.proposed], pa.string()),
+            "share": pa.array(audit.share, pa.float64()),
+            "neighbour_id": pa.array(sample_id[audit.neighbour], pa.string()),
+        }
+    )
