@@ -115,7 +115,7 @@ def _convergence(files: list[CellFiles]) -> list[Drawn]:
 
 
 def _threshold(described: Any) -> float:
-    return float(described.build_method().thresholds[0])
+    return float(described.build_method().options.margins[0])
 
 
 def _distances(files: list[CellFiles]) -> list[Drawn]:

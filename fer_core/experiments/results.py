@@ -15,6 +15,7 @@ from fer_core.experiments.spec import Experiment
 CONFIDENCE = 0.95
 COUNTS = ("images_per_second",)
 """Metrics that are no shares, so that a unit of percent leaves them as they are."""
+LOWER_IS_BETTER = ("eer",)
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,9 @@ class Order:
     """Two rows that follow each other in the published order, the better one first, and what is ours of them.
 
     Attributes:
-        difference: ours, better minus worse, with its interval over the same folds where there are some.
-        verdict: "holds", "reversed" or "cannot be told apart"; without an interval "holds" or "reversed" by sign.
+        difference: ours, better minus worse, with its 95 % interval: over the same folds or seeds where there are
+            several runs, else of two independent measurements, which is too wide where the test rows are the same.
+        verdict: "holds", "reversed", or "cannot be told apart" where the interval holds 0.
     """
 
     column: str
@@ -106,19 +108,27 @@ def _ranked(experiment: Experiment, column: str, metric: str, cell_of: dict[tupl
         for row, cells in experiment.published.items()
         if metric in cells.get(column, {}) and (row, column) in cell_of and cell_of[row, column].metric(metric)
     }
-    return sorted(known, key=lambda row: known[row], reverse=metric != "eer")
+    return sorted(known, key=lambda row: known[row], reverse=metric not in LOWER_IS_BETTER)
 
 
 def _order(column: str, metric: str, better: Cell, worse: Cell) -> Order:
     values = [np.array([run[metric].value for run in cell.runs]) for cell in (better, worse)]
+    one, other = (cell.metric(metric) for cell in (better, worse))
+    assert one is not None
+    assert other is not None
     if len(values[0]) == len(values[1]) > 1:
         difference = mean_interval(values[0] - values[1])
-        sure = difference.low > 0 or difference.high < 0
     else:
-        own = float(values[0].mean() - values[1].mean())
-        difference, sure = Interval(own, own, own), True
-    in_favour = difference.value > 0 if metric != "eer" else difference.value < 0
-    verdict = "cannot be told apart" if not sure else "holds" if in_favour else "reversed"
+        own = one.value - other.value
+        below, above = (
+            math.hypot(one.value - one.low, other.high - other.value),
+            math.hypot(one.high - one.value, other.value - other.low),
+        )
+        difference = Interval(own, own - below, own + above)
+    in_favour = (
+        difference if metric not in LOWER_IS_BETTER else Interval(-difference.value, -difference.high, -difference.low)
+    )
+    verdict = "holds" if in_favour.low > 0 else "reversed" if in_favour.high < 0 else "cannot be told apart"
     return Order(column, metric, better.row, worse.row, difference, verdict)
 
 

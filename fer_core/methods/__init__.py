@@ -2,9 +2,17 @@
 
 from fer_core.methods.base import Head, Method, Network, Objective, Outputs, Recipe
 from fer_core.methods.cnn import Cnn
+from fer_core.methods.landmark_vae import LandmarkVae
 from fer_core.methods.mul_dml import MulDml
 from fer_core.methods.sgm import Sgm
+from fer_core.methods.triplet import Triplet
 
-REGISTRY: dict[str, type[Method]] = {"cnn": Cnn, "sgm": Sgm, "mul_dml": MulDml}
+REGISTRY: dict[str, type[Method]] = {
+    "cnn": Cnn,
+    "triplet": Triplet,
+    "sgm": Sgm,
+    "mul_dml": MulDml,
+    "landmark_vae": LandmarkVae,
+}
 
 __all__ = ["REGISTRY", "Head", "Method", "Network", "Objective", "Outputs", "Recipe"]

@@ -87,7 +87,14 @@ class Objective(nn.Module):
 
     A module, as some losses have parameters, which are trained with the network's, or state, which is kept with its
     checkpoints; neither is needed once the network is trained. Every worker computes it of the same batch.
+
+    Attributes:
+        trace: scalars of the last call without gradient, kept of each of a run's first steps; empty: none are.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trace: dict[str, Tensor] = {}
 
     def forward(self, outputs: Outputs, targets: Targets, progress: float) -> dict[str, Tensor]:
         """The terms, scalars by name.
@@ -129,8 +136,12 @@ class Method:
     decides_by: Literal["classifier", "neighbours", "distance"] = "classifier"
     """The most probable class, the commonest of 11 neighbours, or whether two faces lie near enough to be one person's.
     """
+    protocol: Literal["expressions", "pairs", "landmarks"] = "expressions"
+    """How it is tested, see assessment.protocols."""
     backbone = "resnet18"
     """Where none is named."""
+    flips = True
+    """Whether half of the training pictures are mirrored; not where the targets tell left from right, as poses do."""
     paper: Recipe
     """As printed: for a backbone that is pre-trained."""
     from_scratch: Recipe
@@ -147,6 +158,21 @@ class Method:
     @property
     def picks_by_validation(self) -> bool:
         """Whether the network that is kept is the one with the least loss on validation rows, not the last one."""
+        return False
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether validation people are kept out of the training rows even where nobody asked for it."""
+        return self.picks_by_validation
+
+    @property
+    def slice_names(self) -> list[str]:
+        """What the slices are called that the embedding consists of; empty where it is one."""
+        return []
+
+    @property
+    def uses_identities(self) -> bool:
+        """Whether who somebody is takes part in learning expressions."""
         return False
 
     def body(self, new_backbone: Callable[[], nn.Module]) -> nn.Module:
@@ -176,6 +202,10 @@ class Method:
     def sampler(self, rows: TrainingRows, batch_size: int, seed: int) -> Sampler:
         """How batches are drawn: with equal numbers of each label."""
         return BalancedSampler(rows.label_N, batch_size, seed, rows.block_N)
+
+    def validation_sampler(self, rows: TrainingRows, batch_size: int, seed: int) -> Sampler:
+        """How batches of validation rows are drawn."""
+        return self.sampler(rows, batch_size, seed)
 
     def predicted(self, outputs: Outputs, targets: Targets, counts: Counts) -> Tensor | None:
         """The label each sample of a training batch would get, int64 (B,), for the progress display; None: no such."""

@@ -15,9 +15,9 @@ class CnnOptions(Frozen):
 class CnnHead(Head):
     """Dropout and a linear classifier on the features."""
 
-    def __init__(self, num_features: int, num_labels: int) -> None:
+    def __init__(self, num_features: int, num_labels: int, dropout: float = 0.5) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(0.5)
+        self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(num_features, num_labels)
 
     def forward(self, features_BF: Tensor) -> Outputs:

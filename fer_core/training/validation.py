@@ -33,7 +33,7 @@ class Validation:
         self.inputs, self.seed = inputs, plan.seed
         if self.wanted:
             self.known = faces.training_rows(self.rows)
-            self.sampler = method.sampler(self.known, plan.recipe.batch_size, plan.seed)
+            self.sampler = method.validation_sampler(self.known, plan.recipe.batch_size, plan.seed)
 
     @torch.no_grad()
     def measured(self, network: nn.Module, objective: Objective, progress: float) -> dict[str, float]:

@@ -204,7 +204,8 @@ def test_replaced_keeps_the_rest():
 def test_every_method_starts_from_the_same_backbone():
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    networks = {name: build_network(built(name), "resnet18", 24, Counts(3), seed=1) for name in REGISTRY}
+    pictured = [name for name, method in REGISTRY.items() if method.inputs == "pictures"]
+    networks = {name: build_network(built(name), "resnet18", 24, Counts(3), seed=1) for name in pictured}
     assert torch.equal(torch.get_rng_state(), before)
     states = [network.backbone.state_dict() for network in networks.values()]
     for state in states[1:]:
