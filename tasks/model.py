@@ -23,6 +23,8 @@ from tasks.made import Level, Made, make
 
 LEFTOVERS = ("checkpoint.pt", "ray")
 """What a run needs while it trains, and not after."""
+MOST_TOLD = 16
+"""Classes whose components are listed one by one; people are more."""
 
 
 @task(cache_policy=NO_CACHE)
@@ -82,7 +84,9 @@ def write_level(options: SubdivideOptions, faces: Made, run: Made, number: int, 
         return levels.FILES, summary
 
     made = make("subdivide", directory, build)
-    logger.info("%-9s level %d: components %s", made.stage, number, made.summary["components"])
+    components = made.summary["components"]
+    told = components if len(components) <= MOST_TOLD else f"of {len(components)} classes"
+    logger.info("%-9s level %d: components %s", made.stage, number, told)
     return made
 
 

@@ -35,8 +35,10 @@ def with_landmarks(assessed: Assessed, case: Case) -> Assessed:
     right_M = svm.predicted(emb_MD) == faces.label[rows]
     metrics = {"svm_accuracy": _share(right_M, faces.group[rows], case)}
     triplets_T3 = _triplets(faces, rows, case.seed)
-    notes = ["The cost of the linear SVM was chosen on validation people."]
-    if len(triplets_T3):
+    notes = ["The cost of the linear SVM and, of a model that is trained, its step were chosen on validation people."]
+    if triplets_T3 is None:
+        notes.append("The test faces are too few for similarity triplets, so none are counted.")
+    else:
         distance = np.linalg.norm(emb_MD[triplets_T3[:, :1]] - emb_MD[triplets_T3[:, 1:]], axis=2)
         nearer_T = distance[:, 0] < distance[:, 1]
         assert nearer_T.mean() == satisfied_triplets(emb_MD, triplets_T3)
@@ -57,8 +59,6 @@ def with_landmarks(assessed: Assessed, case: Case) -> Assessed:
 def _svm(case: Case) -> LinearSvm:
     level, faces = case.predictor.level, case.trained
     rows = faces.rows_of("valid", upright=True)
-    if not len(rows):
-        return LinearSvm(level.embedding_ND, level.class_N)
     inputs = case.predictor.description.inputs(faces)
     valid_MD = embed_rows(case.predictor.network, inputs, rows, lambda *_: None).embedding_ND
     return fit_svm(level.embedding_ND, level.class_N, valid_MD, faces.label[rows])
@@ -70,20 +70,21 @@ def _share(right: np.ndarray, subjects: np.ndarray, case: Case) -> Interval:
     return bootstrap.interval(float(right.mean()), sums[:, 0] / sums[:, 1])
 
 
-def _triplets(faces: FaceTable, rows: np.ndarray, seed: int) -> np.ndarray:
+def _triplets(faces: FaceTable, rows: np.ndarray, seed: int) -> np.ndarray | None:
     intensity = None if np.isnan(faces.intensity[rows]).all() else faces.intensity[rows]
     names = np.array(faces.classes)[faces.label[rows]]
     try:
         return label_triplets(names, intensity, TRIPLETS_PER_SAMPLE * len(rows), seed)
     except InputError:  # too few test faces for so many triplets
-        return np.empty((0, 3), dtype=np.int64)
+        return None
 
 
 def _generated(coder: LandmarkNetwork, case: Case) -> tuple[Traversals, list[Transfer], list[str]]:
     """Traversals from the mean neutral face, and expressions of some test people put on the next one."""
     faces = case.tested
     assert faces.points is not None
-    neutral_X = torch.from_numpy(faces.points).chunk(2, dim=1)[1].mean(dim=0)
+    neutral_X = case.predictor.network.neutral_X
+    assert isinstance(neutral_X, torch.Tensor)
     moved = traversals(coder.decode, torch.zeros(coder.mu.out_features), neutral_X)
     rows = faces.rows_of("test", upright=True)
     first = rows[np.unique(faces.label[rows], return_index=True)[1]]

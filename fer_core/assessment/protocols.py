@@ -10,6 +10,7 @@ from fer_core.assessment import expression_figures
 from fer_core.assessment.base import Assessed, Case, Progress
 from fer_core.assessment.expressions import measure_expressions, predictions_table
 from fer_core.assessment.landmarks import with_landmarks
+from fer_core.assessment.verification import assess_verification
 from fer_core.label_audit import audit_labels, audit_table
 from fer_core.levels import embedding_column
 
@@ -56,5 +57,6 @@ def assess_landmarks(case: Case, progress: Progress) -> Assessed:
 PROTOCOLS: dict[str, Callable[[Case, Progress], Assessed]] = {
     "expressions": assess_expressions,
     "landmarks": assess_landmarks,
+    "pairs": assess_verification,
 }
 """By methods.Method.protocol."""

@@ -7,14 +7,18 @@ with background; smaller pictures are taken for face crops. `pairs.txt` lies ins
 `pairs.txt`, in that order. `expressions.csv` (user.id, image, emotion) is a later, noisy annotation by students: case
 is ignored; where annotators differ, as where nobody labelled a picture, `expression` is null. Source: Huang et al.
 2007, Labeled Faces in the Wild. Official protocol: ten folds of 600 pairs, threshold from nine, tested on the tenth.
+
+Nobody is in two folds, and most people of several pictures are in one: those of no pair are too few to train on. So
+`split` trains on the people of the first half of the folds and of no pair, and tests on those of the second half.
 """
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from PIL import Image
+from pydantic import Field
 
 from fer_core.datasets.base import Adapter, Form, Pair, Record, Rejected
 from fer_core.datasets.folders import (
@@ -27,6 +31,7 @@ from fer_core.datasets.folders import (
     wrong_folder,
 )
 from fer_core.errors import InputError
+from fer_core.options import Frozen
 from fer_core.vocabulary import EIGHT
 
 LAYOUT = (
@@ -37,6 +42,16 @@ LABEL_FILE = "expressions.csv"
 OFFICIAL_SIDE = 250
 
 
+class LfwOptions(Frozen):
+    """Who is tested on."""
+
+    split: Literal["hold_out", "pairs"] = Field(
+        "hold_out",
+        description="hold_out: a part of the people, as for any data set; pairs: the people of the second half of the "
+        "protocol's folds, so that these folds' pairs are whole and of nobody who is trained on (ours)",
+    )
+
+
 class Labels(NamedTuple):
     """File name -> expression, None where annotators differ; and the lines that cannot be taken."""
 
@@ -44,13 +59,15 @@ class Labels(NamedTuple):
     rejected: list[Rejected]
 
 
-def records(source: Path, options: None) -> Iterator[Record]:
-    """One row a picture; memory is that of the expression labels.
+def records(source: Path, options: LfwOptions) -> Iterator[Record]:
+    """One row a picture; memory is that of the expression labels and, where they divide the people, the pairs.
 
     Raises:
-        InputError: there is no folder of people in `source`.
+        InputError: there is no folder of people in `source`, or the file of pairs that divides them is missing or
+            malformed.
     """
     root = _root(source)
+    tested = _tested_people(source, root) if options.split == "pairs" else None
     labels, rejected = _labels(source, root)
     yield from rejected
     is_face_crop = form(source).is_face_crop
@@ -59,14 +76,19 @@ def records(source: Path, options: None) -> Iterator[Record]:
         yield Rejected(key_of(source, path), "picture is in no person's folder", path.name)
     for folder in folders_in(root):
         pictures = pictures_in(folder)
-        yield from _person(source, pictures, labels, is_face_crop)
+        known: dict[str, Any] = {"subject_id": folder.name, "is_face_crop": is_face_crop}
+        if tested is not None:
+            known["split"] = "test" if folder.name in tested else "train"
+        yield from _person(source, pictures, labels, known)
         seen.update(path.name for path in pictures if path.name in labels)
     for name in labels:
         if name not in seen:
             yield Rejected(name, "label matches no image", LABEL_FILE)
 
 
-def _person(source: Path, pictures: list[Path], labels: dict[str, str | None], is_face_crop: bool) -> Iterator[Record]:
+def _person(
+    source: Path, pictures: list[Path], labels: dict[str, str | None], known: dict[str, Any]
+) -> Iterator[Record]:
     numbers: set[int] = set()
     for path in pictures:
         key, number = key_of(source, path), _number(path)
@@ -76,12 +98,7 @@ def _person(source: Path, pictures: list[Path], labels: dict[str, str | None], i
             yield Rejected(key, "picture occurs twice", f"number {number}")
         else:
             numbers.add(number)
-            yield {
-                "source_path": key,
-                "expression": labels.get(path.name),
-                "subject_id": path.parent.name,
-                "is_face_crop": is_face_crop,
-            }
+            yield {"source_path": key, "expression": labels.get(path.name), **known}
 
 
 def _number(path: Path) -> int | None:
@@ -162,19 +179,30 @@ def num_missing_pairs(source: Path) -> int:
 
 def _present_pairs(source: Path) -> tuple[list[Pair], int]:
     root = _root(source)
-    found = (_beside(source, root, name) for name in PAIR_FILES)
-    file = next((path for path in found if path), None)
-    if file is None:
-        raise InputError(f"{source} has no {PAIR_FILES[0]}: put the file of the LFW page there")
+    named = list(_named_pairs(_pair_file(source, root)))
     keys = {
         (folder.name, number): key_of(source, path)
         for folder in folders_in(root)
         for path in reversed(pictures_in(folder))
         if (number := _number(path)) is not None
     }
-    named = list(_named_pairs(file))
     present = [Pair(keys[a], keys[b], a[0] == b[0], fold) for a, b, fold in named if a in keys and b in keys]
     return present, len(named) - len(present)
+
+
+def _tested_people(source: Path, root: Path) -> set[str]:
+    """Everybody of the second half of the folds; of a single fold, everybody of a pair."""
+    named = list(_named_pairs(_pair_file(source, root)))
+    first_tested = (1 + max((fold for *_, fold in named), default=0)) // 2
+    return {person for *shots, fold in named if fold >= first_tested for person, _ in shots}
+
+
+def _pair_file(source: Path, root: Path) -> Path:
+    found = (_beside(source, root, name) for name in PAIR_FILES)
+    file = next((path for path in found if path), None)
+    if file is None:
+        raise InputError(f"{source} has no {PAIR_FILES[0]}: put the file of the LFW page there")
+    return file
 
 
 Shot = tuple[str, int]
@@ -202,6 +230,7 @@ ADAPTER = Adapter(
     records=records,
     layout=LAYOUT,
     protocol="10 folds of 600 pairs: threshold chosen on nine, tested on the tenth",
+    options=LfwOptions,
     form=form,
     pairs=pairs,
 )

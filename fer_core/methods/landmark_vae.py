@@ -61,11 +61,18 @@ class LandmarkVaeOptions(Frozen):
 
 
 class PointNetwork(nn.Module):
-    """[x, y] (B, 2X) -> Outputs, of a network that encodes landmarks."""
+    """[x, y] (B, 2X) -> Outputs, of a network that encodes landmarks.
+
+    Attributes:
+        neutral_X: the training rows' mean y, for people whose neutral face is not known.
+    """
+
+    neutral_X: Tensor
 
     def __init__(self, coder: LandmarkNetwork) -> None:
         super().__init__()
         self.coder = coder
+        self.register_buffer("neutral_X", torch.zeros_like(coder.mean_X))
 
     def forward(self, xy_B2X: Tensor) -> Outputs:
         """The embedding is mu; what the loss needs beside it goes with it."""
@@ -75,13 +82,15 @@ class PointNetwork(nn.Module):
 
 
 class ProjectedPoints(nn.Module):
-    """[x, y] (B, 2X) -> Outputs: x less the training mean, or its principal components."""
+    """[x, y] (B, 2X) -> Outputs: x less the training mean, or its principal components; y as in PointNetwork."""
 
+    neutral_X: Tensor
     mean_X: Tensor
     axes_XK: Tensor
 
     def __init__(self, numbers: int, num_components: int | None) -> None:
         super().__init__()
+        self.register_buffer("neutral_X", torch.zeros(numbers))
         self.register_buffer("mean_X", torch.zeros(numbers))
         self.register_buffer("axes_XK", torch.eye(numbers)[:, :num_components])
 
@@ -162,12 +171,13 @@ class LandmarkVae(Method):
         )
 
     def fit(self, network: nn.Module, inputs: Tensor) -> None:
-        """The training mean, and the axes of the principal components."""
+        """The training means, and the axes of the principal components."""
+        assert isinstance(network, PointNetwork | ProjectedPoints)
+        x_NX, y_NX = inputs.double().cpu().chunk(2, dim=1)
+        network.neutral_X.copy_(y_NX.mean(dim=0))
         if isinstance(network, PointNetwork):
             network.coder.set_mean(inputs)
             return
-        assert isinstance(network, ProjectedPoints)
-        x_NX = inputs.chunk(2, dim=1)[0].double()
         network.mean_X.copy_(x_NX.mean(dim=0))
         if self.options.model == "pca":
             fitted = fit_pca(x_NX.numpy(), network.axes_XK.shape[1])
@@ -189,10 +199,10 @@ class LandmarkVae(Method):
         return LandmarkSampler(len(rows.label_N), batch_size, triplets_T3, per_step, per_epoch, seed)
 
     def validation_sampler(self, rows: TrainingRows, batch_size: int, seed: int) -> Sampler:
-        """Rows alone, each once."""
+        """Rows alone, each once; where batches cannot be of one size, less than a row a batch comes twice."""
         num_rows = len(rows.label_N)
-        batch_size = min(batch_size, num_rows)
-        return LandmarkSampler(num_rows, batch_size, NO_TRIPLETS, 0, -(-num_rows // batch_size), seed)
+        num_batches = -(-num_rows // batch_size)
+        return LandmarkSampler(num_rows, -(-num_rows // num_batches), NO_TRIPLETS, 0, num_batches, seed)
 
     def _triplets(self, rows: TrainingRows, seed: int) -> np.ndarray:
         if self.options.triplets is not None:

@@ -20,6 +20,21 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "knn_recall": ("Recall, kNN macro", "how much of an expression the vote finds"),
         "knn_f1": ("F1, kNN macro", "precision and recall in one, mean over expressions"),
     },
+    "View": {
+        "pose_accuracy": ("Pose accuracy", "share of test images whose view is said right"),
+    },
+    "Landmarks": {
+        "svm_accuracy": ("SVM accuracy", "a linear one-vs-rest SVM on the representation"),
+        "satisfied_triplets": ("Satisfied triplets", "the more similar face is the nearer one"),
+    },
+    "Verification": {
+        "pair_accuracy": ("Pair accuracy", "same person or not, the threshold chosen on the other folds"),
+        "auc": ("AUC", "a pair of one person is nearer than one of two"),
+        "eer": ("Equal error rate", "where false accepts and false rejects are equal; less is better"),
+        "tar_at_far_0.01": ("TAR at FAR 1 %", "pairs of one person accepted, at 1 in 100 false accepts"),
+        "tar_at_far_0.001": ("TAR at FAR 0.1 %", "at 1 in 1,000 false accepts"),
+        "tar_at_far_0.0001": ("TAR at FAR 0.01 %", "at 1 in 10,000 false accepts"),
+    },
     "Clusters": {
         "nmi": ("NMI", "what clusters and expressions tell about each other"),
         "cluster_f1": ("Cluster F1", "pairs of images together in cluster and in expression"),

@@ -113,7 +113,8 @@ def test_mistakes_come_surest_first(monkeypatch, evaluated, faces):
         probability[at] = (1 - sureness) / 2
         probability[at, predicted[at]] = sureness
     seen = []
-    monkeypatch.setattr(expression_figures.figures, "thumbnails", lambda *given: seen.append(given) or thumbnails(*given))
+    drawing = expression_figures.figures
+    monkeypatch.setattr(drawing, "thumbnails", lambda *given: seen.append(given) or thumbnails(*given))
     made = expression_figures.draw(with_predictions(assessment, predicted, probability), case_of(predictor, faces))
     (images, titles), sheet = seen[0], made[-1]
     assert sheet.name == "mistakes"

@@ -35,6 +35,7 @@ def test_sums_and_tables_are_those_of_images_drawn_with_their_subjects():
     resampler = SubjectBootstrap(subjects, seed=5, resamples=4)
     weights = np.concatenate(list(resampler._weights()))
     assert (weights.sum(axis=1) == 3).all()
+    np.testing.assert_allclose(np.concatenate(list(resampler.weights())) @ values, resampler.sums(values))
     for power in (1, 2):
         for r in range(4):
             times = weights[r, np.searchsorted(["a", "b", "c"], subjects)].astype(float) ** power
@@ -47,7 +48,9 @@ def test_sums_and_tables_are_those_of_images_drawn_with_their_subjects():
 def test_blocks_and_repeats_give_the_same_draws(monkeypatch):
     subjects, values = np.arange(10), np.arange(10.0)
     whole = SubjectBootstrap(subjects, 3, 50).sums(values)
+    weights = np.concatenate(list(SubjectBootstrap(subjects, 3, 50).weights()))
     monkeypatch.setattr(bootstrap, "_BLOCK_WEIGHTS", 70)
+    np.testing.assert_array_equal(weights, np.concatenate(list(SubjectBootstrap(subjects, 3, 50).weights())))
     np.testing.assert_array_equal(whole, SubjectBootstrap(subjects, 3, 50).sums(values))
     assert not np.array_equal(whole, SubjectBootstrap(subjects, 4, 50).sums(values))
 

@@ -5,7 +5,7 @@ from layouts import lfw
 from layouts.drawing import write_picture
 
 from fer_core.datasets.base import Form, Pair
-from fer_core.datasets.lfw import ADAPTER, form, num_missing_pairs, pairs
+from fer_core.datasets.lfw import ADAPTER, LfwOptions, form, num_missing_pairs, pairs
 from fer_core.errors import InputError
 from fer_core.ingest import decode
 
@@ -118,6 +118,25 @@ def test_development_pairs_are_one_fold(source):
     assert [pair.same for pair in pairs(source)] == [True, False]
 
 
+def test_people_of_the_later_folds_are_tested_on_where_that_is_asked_for(source):
+    assert {row.get("split") for row in ADAPTER.scan(source).rows} == {None}
+    (source / "pairs.txt").write_text("2\t1\nAJ_Cook\t1\t2\nAJ_Cook\t1\tX\t2\nAbel_Pacheco\t1\t3\nY\t2\tZ\t1\n")
+    rows = ADAPTER.scan(source, LfwOptions(split="pairs")).rows
+    split_of = {"AJ_Cook": "train", "Aaron_Eckhart": "train", "Abel_Pacheco": "test", "Zurab_Tsereteli": "train"}
+    assert {row["subject_id"]: row["split"] for row in rows} == split_of
+    assert len(rows) == 8
+    (source / "pairs.txt").unlink()
+    with pytest.raises(InputError, match=r"has no pairs\.txt"):
+        ADAPTER.scan(source, LfwOptions(split="pairs"))
+
+
+def test_of_a_single_fold_everybody_is_tested_on(source):
+    (source / "pairs.txt").rename(source / "pairs.old")
+    (source / "pairsDevTest.txt").write_text("1\nAJ_Cook\t1\t2\nAaron_Eckhart\t1\tAJ_Cook\t2\n")
+    rows = ADAPTER.scan(source, LfwOptions(split="pairs")).rows
+    assert {row["subject_id"] for row in rows if row["split"] == "test"} == {"AJ_Cook", "Aaron_Eckhart"}
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
@@ -186,3 +205,16 @@ def test_the_mirror_has_most_of_the_official_pairs(real_lfw):
     assert {pair.fold for pair in found} == set(range(10))
     assert sum(pair.same for pair in found) == 2_803
     assert found[0] == Pair("Abel_Pacheco/Abel_Pacheco_0001.jpg", "Abel_Pacheco/Abel_Pacheco_0004.jpg", True, 0)
+
+
+def test_the_pairs_of_the_mirrors_later_folds_are_of_people_who_are_not_trained_on(real_lfw):
+    rows = ADAPTER.scan(real_lfw, LfwOptions(split="pairs")).rows
+    people = {split: {row["subject_id"] for row in rows if row["split"] == split} for split in ("train", "test")}
+    assert not people["train"] & people["test"]
+    assert Counter(row["split"] for row in rows) == {"train": 6_688, "test": 6_106}
+    assert (len(people["train"]), len(people["test"])) == (3_469, 2_147)
+    tested = {row["source_path"] for row in rows if row["split"] == "test"}
+    kept = [pair for pair in pairs(real_lfw) if pair.first in tested and pair.second in tested]
+    assert {pair.fold for pair in kept} == {5, 6, 7, 8, 9}
+    assert (len(kept), sum(pair.same for pair in kept)) == (2_814, 1_408)
+    assert len(kept) == sum(pair.fold >= 5 for pair in pairs(real_lfw))

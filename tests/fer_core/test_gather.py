@@ -11,10 +11,8 @@ from torch.nn.parallel import DistributedDataParallel
 from fer_core.gather import gather
 from fer_core.methods import REGISTRY
 from fer_core.methods.mul_dml_variants import VARIANTS
-from fer_core.methods.triplet import Triplet
 from fer_core.targets import Counts, Targets
 
-METHODS = REGISTRY | {"triplet": Triplet}
 NUM_FEATURES, NUM_LABELS = 6, 3
 COUNTS = Counts(NUM_LABELS, NUM_LABELS, 2, 4)
 SLICES = {"thresholds": (0.3, 0.8), "single_threshold": 0.6, "slice_size": 3, "dropout": 0.0}
@@ -23,6 +21,10 @@ OPTIONS = {
     "mul_dml": SLICES,
     "cnn": {},
     "triplet": {"embedding_size": 4},
+    "dml_net": {"embedding_size": 4, "branch_size": 4, "phase_one": 0.0, "pose_margin": 3.0, "identity_margin": 3.0},
+    "verification": {"embedding_size": 4, "pdm": 0.3, "pdp": 0.4, "ce": 0.6, "mtl": 0.7},
+    "verification fbv": {"embedding_size": 4, "base": "arcface", "scale": 8.0, "fbv": 0.5},
+    "verification centroids": {"embedding_size": 4, "base": "arcface_centroid"},
 } | {f"mul_dml {variant}": SLICES | {"variant": variant} for variant in VARIANTS}
 """By the name of the method, and what may follow it."""
 CASES = [(name, *shape) for name in ("sgm", "mul_dml", "cnn") for shape in ((2, 12), (2, 11), (3, 12), (3, 13))]
@@ -30,6 +32,7 @@ CASES += [("triplet", 2, 9), ("triplet", 3, 12)]
 CASES += [
     (f"mul_dml {variant}", *shape) for variant in VARIANTS if variant != "mul_dml" for shape in ((2, 11), (3, 13))
 ]
+CASES += [(name, *shape) for name in OPTIONS if name[:3] in ("dml", "ver") for shape in ((2, 11), (3, 13))]
 """Methods, workers and rows of the global batch; 9, 11 and 13 are not dealt evenly."""
 STILL = ("triplet", "head.embedding.bias")
 """Has no gradient but rounding: no distance changes where the whole embedding moves."""
@@ -51,7 +54,7 @@ class Linear(nn.Module):
 
 
 def case(name, batch):
-    kind = METHODS[name.split()[0]]
+    kind = REGISTRY[name.split()[0]]
     method = kind(kind.Options(**OPTIONS[name]))
     torch.manual_seed(7)
     model, objective = Linear(method).double(), method.objective(COUNTS).double()

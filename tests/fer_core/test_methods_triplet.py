@@ -7,18 +7,12 @@ import torch
 from model_fixtures import MemoryStore, Stopped, faces_path, one_thread, plan_of, silent  # noqa: F401
 from pydantic import ValidationError
 
-from fer_core import methods
 from fer_core.methods.base import Outputs, Recipe
 from fer_core.methods.sgm import Sgm
 from fer_core.methods.triplet import Triplet
 from fer_core.sampling.triplets import RandomTripletSampler
 from fer_core.targets import Counts, Targets, TrainingRows
 from fer_core.training import World, build_network, train
-
-
-@pytest.fixture(autouse=True)
-def registered(monkeypatch):
-    monkeypatch.setitem(methods.REGISTRY, "triplet", Triplet)
 
 
 def loss_of(emb_BD, margin=1.0):

@@ -8,7 +8,6 @@ import torch
 from model_fixtures import MemoryStore, Stopped, faces_path, one_thread, plan_of, silent  # noqa: F401
 from pydantic import ValidationError
 
-from fer_core import methods
 from fer_core.errors import InputError
 from fer_core.losses.arcface import arcface_loss, centroid_arcface_loss
 from fer_core.methods.base import Outputs
@@ -21,11 +20,6 @@ TERMS = ("pdm", "pdp", "fbv", "ce", "mtl")
 IDENTITY = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 0, 1]
 EXPRESSION = [0, 0, 1, 2, 0, 1, 1, 1, 0, 2, UNKNOWN, UNKNOWN]
 COUNTS = Counts(3, 3, 0, 3)
-
-
-@pytest.fixture(autouse=True)
-def registered(monkeypatch):
-    monkeypatch.setitem(methods.REGISTRY, "verification", Verification)
 
 
 def built(**options):
