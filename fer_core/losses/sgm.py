@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fer_core.losses.numerics import autocast_off, check_batch, full_precision
+from fer_core.losses.numerics import autocast_off, check_batch, check_classes, full_precision
 
 
 def sgm_posterior(emb_BD: Tensor, labels_B: Tensor, num_classes: int, sigma: float = 0.5) -> Tensor:
@@ -31,7 +31,7 @@ def sgm_posterior(emb_BD: Tensor, labels_B: Tensor, num_classes: int, sigma: flo
         ValueError: emb_BD not finite, shapes that do not fit, a label outside 0..num_classes-1, sigma not positive.
     """
     check_batch("emb_BD", emb_BD, labels_B)
-    _check_classes(labels_B, num_classes)
+    check_classes(labels_B, num_classes)
     if not sigma > 0:
         raise ValueError(f"sigma is {sigma}, expected a positive number")
     emb_BD = full_precision("emb_BD", emb_BD)
@@ -67,8 +67,3 @@ def sgm_loss(
         representation = (posterior_BC - target_BC).square().sum(dim=1).mean()
         norm = torch.linalg.vector_norm(emb_BD.to(posterior_BC.dtype), dim=1).mean()
         return representation + norm_weight * norm
-
-
-def _check_classes(labels_B: Tensor, num_classes: int) -> None:
-    if bool(((labels_B < 0) | (labels_B >= num_classes)).any()):
-        raise ValueError(f"labels_B reaches from {labels_B.min()} to {labels_B.max()}, expected 0 to {num_classes - 1}")

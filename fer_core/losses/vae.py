@@ -150,7 +150,7 @@ def topological_loss(
 
     Args:
         z_ref, z_pos, z_neg, weight_V: as in `topological_energy`.
-        num_triplets: T, of the whole training part, or that for each sample. It goes with the full `num_data` in `elbo_loss`; where that is
+        num_triplets: T, of the whole training part. It goes with the full `num_data` in `elbo_loss`; where that is
             divided by N, divide this by N too.
         gamma: topological variance; the smaller, the dearer a wrong order.
         beta: 1, or that of the divergence where the whole prior is annealed.
