@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, create_model, model_validator
 from fer_core import backbones, datasets, methods
 from fer_core.datasets.base import Form
 from fer_core.datasets.folders import refuse_inside, require_folder
+from fer_core.estimate_options import EstimateOptions
 from fer_core.faces.finding import ROTATIONS, Cropping
 from fer_core.folds import Part
 from fer_core.home_options import DirectoriesOptions as DirectoriesOptions
@@ -18,6 +19,7 @@ from fer_core.home_options import HomeOptions as HomeOptions
 from fer_core.home_options import PromoteOptions as PromoteOptions
 from fer_core.methods import Method, Recipe
 from fer_core.options import Frozen, at_most_one
+from fer_core.score_options import ScoreOptions as ScoreOptions
 from fer_core.streaming import require_place
 
 
@@ -102,7 +104,7 @@ class IngestOptions(CatalogOptions, ProofOptions):
     )
 
 
-class CropOptions(CatalogOptions):
+class CropOptions(CatalogOptions, EstimateOptions):
     """Catalog -> face crops."""
 
     face_size: int | None = Field(
@@ -120,9 +122,6 @@ class CropOptions(CatalogOptions):
     face: Literal["largest", "central"] = Field("largest", description="which of several faces in a picture")
     no_face: Literal["aside", "centre"] = Field(
         "aside", description="a picture without a face is set aside, or its central square taken"
-    )
-    identities: Literal["known", "estimated"] = Field(
-        "known", description="estimated: where the data set names nobody, faces are clustered, and marked so"
     )
     stream: str | None = Field(
         None,

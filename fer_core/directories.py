@@ -103,7 +103,7 @@ class Directory:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"cannot write to {self.path}: {error.strerror}; choose another --home") from error
-        for left in self.path.glob(".*.tmp"):
+        for left in self.path.rglob(".*.tmp"):
             left.unlink()
         write_json(self.path / STARTED, {"inputs": self.inputs})
 
@@ -114,7 +114,7 @@ class Directory:
         write_json(
             self.path / MANIFEST, {"schema_version": SCHEMA_VERSION, "content": manifest.content, **vars(manifest)}
         )
-        for left in (self.path / STARTED, *self.path.glob(".*.tmp")):  # of workers that were killed meanwhile
+        for left in (self.path / STARTED, *self.path.rglob(".*.tmp")):  # of workers that were killed meanwhile
             left.unlink(missing_ok=True)
         return manifest
 

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from fer_core.directories import read_columns
+from fer_core.estimated_expressions import read_expressions
 from fer_core.estimated_identities import with_estimates
 from fer_core.folds import Part, groups_of, roles, with_validation
 
@@ -22,7 +23,8 @@ class Divided:
         subject: object array of names, estimated where that was asked of `prepare`; None where nobody is known.
         group: strings: the subject, else the sequence, else the sample; what is never in two roles.
         role: train, valid or test.
-        table: the columns asked for.
+        table: the columns asked for; an unknown expression of a row that is trained or validated on is estimated where
+            that was asked of `prepare`.
     """
 
     sample_id: np.ndarray
@@ -43,6 +45,8 @@ class Divided:
 def read_divided(directory: Path, part: Part, seed: int, columns: list[str], validation: bool = False) -> Divided:
     """Read label columns of a faces directory and say what role each row has.
 
+    Estimated expressions are not filled in in test rows: what a model guessed is no truth to be measured by.
+
     Args:
         validation: where no official split names validation rows, a part of the training groups becomes them.
 
@@ -53,7 +57,18 @@ def read_divided(directory: Path, part: Part, seed: int, columns: list[str], val
     role = roles(rows.table["split"].to_pylist(), rows.group.tolist(), part, seed)
     if validation:
         role = with_validation(role, rows.group.tolist())
-    return replace(rows, role=np.array(role))
+    divided = replace(rows, role=np.array(role))
+    return _with_expressions(divided, read_expressions(directory)) if "expression" in columns else divided
+
+
+def _with_expressions(rows: Divided, estimated: dict[str, str]) -> Divided:
+    """The annotated expressions go first."""
+    if not estimated:
+        return rows
+    known = zip(rows.sample_id.tolist(), rows.role.tolist(), rows.table["expression"].to_pylist(), strict=True)
+    filled = [own or (None if role == "test" else estimated.get(name)) for name, role, own in known]
+    place = rows.table.column_names.index("expression")
+    return replace(rows, table=rows.table.set_column(place, "expression", pa.array(filled, pa.string())))
 
 
 def read_undivided(directory: Path, columns: list[str]) -> Divided:

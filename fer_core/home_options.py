@@ -35,7 +35,9 @@ class DirectoriesOptions(HomeOptions):
     older_than: float = Field(
         7, ge=0, description="days: what was made or used since stays, and what that is made from"
     )
-    evaluations: bool = Field(False, description="delete unregistered evaluations too, and what only they use")
+    evaluations: bool = Field(
+        False, description="delete unregistered evaluations and scores too, and what only they use"
+    )
 
     @model_validator(mode="after")
     def _can_be_done(self) -> Self:

@@ -29,6 +29,7 @@ KIND_OF = {
     "subdivisions": "subdivision",
     "evaluations": "evaluation",
     "experiments": "experiment",
+    "scores": "scores",
 }
 """Folder of a home -> what each of its directories is; what is used comes before what uses it."""
 SECONDS_A_DAY = 86_400
@@ -148,7 +149,8 @@ def _started_from(path: Path) -> frozenset[str]:
 
 
 def _rows(shards: dict[str, dict[str, Any]]) -> int | None:
-    counts = [shard["rows"] for name, shard in shards.items() if name.startswith(("part-", "epoch-"))]
+    named = ((name.rpartition("/")[2], shard["rows"]) for name, shard in shards.items())
+    counts = [rows for name, rows in named if name.startswith(("part-", "epoch-", "pairs."))]
     return sum(counts) if counts else None
 
 
@@ -167,7 +169,7 @@ def removable(entries: list[Entry], older_than_days: float, evaluations: bool = 
     """What may go, in the order of `entries`: all that nothing uses which stays.
 
     Wanted for themselves are what is under way, what is younger than `older_than_days`, what a model version names, and
-    evaluations and experiments unless `evaluations` gives them up.
+    evaluations, experiments and scores unless `evaluations` gives them up.
 
     Raises:
         InputError: something that stays has an unreadable manifest, so what it uses is not known.
@@ -195,7 +197,7 @@ def removable(entries: list[Entry], older_than_days: float, evaluations: bool = 
 def _is_wanted(entry: Entry, older_than_days: float, evaluations: bool) -> bool:
     if entry.state == "half removed":
         return False
-    is_result = entry.folder in ("evaluations", "experiments") and entry.state != "unfinished"
+    is_result = entry.folder in ("evaluations", "experiments", "scores") and entry.state != "unfinished"
     return (
         entry.state == "under way"
         or entry.age_days < older_than_days

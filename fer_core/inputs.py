@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fer_core.patches import Patches, draw_views
+from fer_core.patches import Patches
 from fer_core.reading import FaceTable
 from fer_core.turning import turned_patches
 

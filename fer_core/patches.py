@@ -47,11 +47,15 @@ class Patches:
         return made
 
 
-def draw_views(seed: int, epoch: int, rows_B: np.ndarray) -> np.ndarray:
-    """The view of each row in an epoch, int64 (B,): goes by (seed, epoch, row) alone, whichever worker draws it."""
+def draw_views(seed: int, epoch: int, rows_B: np.ndarray, flips: bool = True) -> np.ndarray:
+    """The view of each row in an epoch, int64 (B,): goes by (seed, epoch, row) alone, whichever worker draws it.
+
+    Without `flips` the same place, as it is.
+    """
     keys = np.asarray(rows_B, dtype=np.uint64) + np.uint64(epoch * 0x9E3779B97F4A7C15 % 2**64)
     keys = _mixed(_mixed(keys) ^ np.uint64(seed))
-    return (keys % np.uint64(NUM_VIEWS)).astype(np.int64)
+    views = (keys % np.uint64(NUM_VIEWS)).astype(np.int64)
+    return views if flips else views - views % 2
 
 
 def _mixed(keys: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
 """A trained model in use: face pictures in; expression, probabilities, embedding and sub-class out."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -20,8 +21,32 @@ from fer_core.runs import load_network, read_description
 
 NEIGHBOURS = 11
 """Of the kNN decision (sgm, section 4.2.2); fixed beforehand, never chosen on the test part."""
-AT_ONCE = 32
-"""Pictures decoded at once."""
+MOST_AT_ONCE, PIXELS_AT_ONCE = 32, 2**24
+"""Pictures decoded at once, and their pixels: what detection takes in one batch, and all that is in memory."""
+
+
+class Unusable(NamedTuple):
+    """Why a model can say nothing of a picture: it cannot be `read`, or no face can be `cropped` from it."""
+
+    what: Literal["read", "cropped"]
+    reason: str
+    detail: str = ""
+
+
+Crop = np.ndarray | Unusable
+"""A face crop, uint8 (S, S, 3), or why there is none."""
+
+
+class _Opened(NamedTuple):
+    """A decoded picture, and what is known of it in a catalog row's fields."""
+
+    image: np.ndarray
+    row: dict[str, Any]
+
+    @property
+    def pixels(self) -> int:
+        height, width = self.image.shape[:2]
+        return height * width
 
 
 @dataclass(frozen=True)
@@ -41,15 +66,6 @@ class Predictions:
     embedding: np.ndarray
     group: np.ndarray
     yaw: np.ndarray | None = None
-
-
-def joined(parts: list[Predictions]) -> Predictions:
-    """Those of successive batches as one."""
-    yaws = [part.yaw for part in parts if part.yaw is not None]
-    names = ("expression", "probability", "embedding", "group")
-    columns = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
-    expression, probability, embedding, group = columns
-    return Predictions(expression, probability, embedding, group, np.concatenate(yaws) if yaws else None)
 
 
 class Predictor:
@@ -76,22 +92,64 @@ class Predictor:
         Raises:
             InputError: there is no picture, or one cannot be read or holds no face; the message says which and why.
         """
+        return self.predicted(self.embed_pictures(pictures, landmarks))
+
+    def embed_pictures(self, pictures: list[bytes], landmarks: list[np.ndarray | None] | None = None) -> Embeddings:
+        """Encoded pictures -> what the network gives for them, all that a model has that decides by distance.
+
+        Raises:
+            InputError: as predict_pictures.
+        """
         if not pictures:
             raise InputError("no picture was given")
-        made = []
-        for start in range(0, len(pictures), AT_ONCE):
-            batch = range(start, min(start + AT_ONCE, len(pictures)))
-            images = [_decoded(at, pictures[at]) for at in batch]
-            rows = [self._row(at, landmarks[at] if landmarks else None) for at in batch]
-            faces = find_faces(rows, images, Cropping(self.description.face_size))
-            crops = [self._crop(at, *found) for at, found in zip(batch, zip(images, faces, strict=True), strict=True)]
-            made.append(self.predict_faces(np.stack(crops)))
-        return joined(made)
+        at, parts = 0, []
+        for batch in self.crops_of(pictures, landmarks):
+            parts.append(self.embed_faces(np.stack([_required(at + place, crop) for place, crop in enumerate(batch)])))
+            at += len(batch)
+        return Embeddings.joined(parts)
+
+    def crops_of(
+        self, pictures: Iterable[bytes], landmarks: Sequence[np.ndarray | None] | None = None
+    ) -> Iterator[list[Crop]]:
+        """The face crop of each encoded picture, or why it has none, in order and in batches that fit into memory.
+
+        Raises:
+            InputError: the model does not look at pictures.
+        """
+        if self.description.build_method().inputs != "pictures":
+            raise InputError(f"a model of {self.description.method} looks at landmarks, not at pictures")
+        opened: list[_Opened | Unusable] = []
+        pixels = 0
+        for at, picture in enumerate(pictures):
+            opened.append(self._opened(picture, landmarks[at] if landmarks else None))
+            pixels += 0 if isinstance(opened[-1], Unusable) else opened[-1].pixels
+            if len(opened) == MOST_AT_ONCE or pixels >= PIXELS_AT_ONCE:
+                yield self._cropped(opened)
+                opened, pixels = [], 0
+        if opened:
+            yield self._cropped(opened)
+
+    def _opened(self, picture: bytes, landmarks: np.ndarray | None) -> _Opened | Unusable:
+        image = _decoded(picture)
+        if isinstance(image, Unusable):
+            return image
+        row = self._row(landmarks)
+        return row if isinstance(row, Unusable) else _Opened(image, row)
+
+    def _cropped(self, opened: list[_Opened | Unusable]) -> list[Crop]:
+        usable = [one for one in opened if isinstance(one, _Opened)]
+        images, rows = [one.image for one in usable], [one.row for one in usable]
+        faces = iter(find_faces(rows, images, Cropping(self.description.face_size)))
+        return [self._crop(one.image, next(faces)) if isinstance(one, _Opened) else one for one in opened]
 
     def predict_faces(self, faces_BHWC: np.ndarray) -> Predictions:
         """Face crops uint8 (B, S, S, 3) -> predictions; crops of another side than the model's are scaled to it."""
+        return self.predicted(self.embed_faces(faces_BHWC))
+
+    def embed_faces(self, faces_BHWC: np.ndarray) -> Embeddings:
+        """Face crops, as predict_faces takes them -> what the network gives for them."""
         patches = np.ascontiguousarray(self._patches.central(self._scaled(faces_BHWC)))
-        return self.predicted(embed(self.network, torch.from_numpy(patches)))
+        return embed(self.network, torch.from_numpy(patches))
 
     def _scaled(self, faces_BHWC: np.ndarray) -> np.ndarray:
         size, side = self.description.face_size, faces_BHWC.shape[1]
@@ -101,7 +159,13 @@ class Predictor:
         return np.stack([crops_of(face, frame, size)[0] for face in faces_BHWC])
 
     def predicted(self, given: Embeddings) -> Predictions:
-        """Decide from what the network gives for a batch."""
+        """Decide from what the network gives for a batch.
+
+        Raises:
+            InputError: the model tells people apart, by distance, and says no expression.
+        """
+        if self.decides_by == "distance":
+            raise InputError(f"a model of {self.description.method} tells people apart and says no expression")
         probability, expression = (
             self._by_neighbours(given.embedding_ND)
             if self.decides_by == "neighbours" or given.logits_NC is None
@@ -139,28 +203,35 @@ class Predictor:
             found[own] = level.group_G[of_class][log_joint_BK.argmax(axis=1)]
         return found
 
-    def _row(self, at: int, landmarks: np.ndarray | None) -> dict[str, Any]:
+    def _row(self, landmarks: np.ndarray | None) -> dict[str, Any] | Unusable:
         """What is known of a picture, in a catalog row's fields."""
         known = {"landmarks": None, "pose_yaw": None, "face_box": None, "is_face_crop": self.description.frame_is_face}
         if landmarks is None:
             return known
         points = np.asarray(landmarks, dtype=float)
         if not len(points) or not np.isfinite(points).all():
-            raise InputError(f"picture {at} cannot be cropped: it has no landmarks, or some that are not finite")
+            return Unusable("cropped", "it has no landmarks, or some that are not finite")
         flat = np.column_stack([points[:, :2], np.zeros(len(points))])
         return known | {"landmarks": flat.ravel().tolist()}
 
-    def _crop(self, at: int, image: np.ndarray, face: Face | str) -> np.ndarray:
+    def _crop(self, image: np.ndarray, face: Face | str) -> Crop:
         if isinstance(face, str):
-            raise InputError(f"picture {at} cannot be cropped: {face}; give its landmarks, or leave it out")
+            return Unusable("cropped", face)
         crop = crops_of(image, face.placement, self.description.face_size)[0]
         return crop if crop.ndim == 3 else np.repeat(crop[:, :, None], 3, axis=2)
 
 
-def _decoded(at: int, picture: bytes) -> np.ndarray:
+def _decoded(picture: bytes) -> np.ndarray | Unusable:
     problem = picture_problem(picture)
-    image = None if problem else decode(picture)
-    if image is None:
-        reason = ": ".join(problem) if problem else "damaged or truncated picture"
-        raise InputError(f"picture {at} cannot be read: {reason}")
-    return image
+    if problem:
+        return Unusable("read", *problem)
+    image = decode(picture)
+    return Unusable("read", "damaged or truncated picture") if image is None else image
+
+
+def _required(at: int, crop: Crop) -> np.ndarray:
+    if not isinstance(crop, Unusable):
+        return crop
+    reason = f"{crop.reason}: {crop.detail}" if crop.detail else crop.reason
+    way_out = "; give its landmarks, or leave it out" if crop.what == "cropped" else ""
+    raise InputError(f"picture {at} cannot be {crop.what}: {reason}{way_out}")

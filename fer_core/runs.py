@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
-
 from torch import nn
 
 from fer_core import methods
+from fer_core.errors import InputError
 from fer_core.files import write_atomically, write_json
 from fer_core.inputs import Inputs, inputs_of
 from fer_core.methods.base import Method
@@ -59,8 +59,16 @@ class RunDescription:
         return method(method.Options(**self.method_options))
 
     def inputs(self, faces: FaceTable) -> Inputs:
-        """What the network sees of some faces."""
-        return inputs_of(self.build_method().inputs, faces, self.face_size, self.patch)
+        """What the network sees of some faces.
+
+        Raises:
+            InputError: they have another number of landmarks than those that it was trained on.
+        """
+        inputs = inputs_of(self.build_method().inputs, faces, self.face_size, self.patch)
+        if inputs.numbers != self.counts["numbers"]:
+            own, others = self.counts["numbers"] // 6, inputs.numbers // 6
+            raise InputError(f"the model looks at {own} landmarks and {faces.directory.name} has {others} of a face")
+        return inputs
 
 
 def save_run(folder: Path, plan: TrainingPlan, trained: Trained) -> None:
@@ -84,10 +92,15 @@ def speed_of(folder: Path) -> dict[str, float]:
     return {"images_per_second": statistics.median(row["images_per_second"] for row in rows)} if rows else {}
 
 
-def seconds_of(folder: Path, batch_size: int) -> float:
-    """About how long the run was trained for, by its steps and its median speed; 0 where that is not known."""
+def seconds_of(folder: Path, batch_size: int) -> float | None:
+    """About how long the run was trained for, by its steps and its median speed.
+
+    0 where nothing is trained, None where the progress rows are gone.
+    """
     history, speed = read_description(folder).history, speed_of(folder)
-    return history[-1]["step"] * batch_size / speed["images_per_second"] if history and speed else 0.0
+    if not history:
+        return 0.0
+    return history[-1]["step"] * batch_size / speed["images_per_second"] if speed else None
 
 
 def load_network(folder: Path) -> nn.Module:

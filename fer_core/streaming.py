@@ -18,6 +18,7 @@ from upath import UPath
 
 from fer_core.directories import MANIFEST, read_columns, read_manifest
 from fer_core.errors import InputError
+from fer_core.estimated_expressions import EXPRESSIONS
 from fer_core.estimated_identities import IDENTITIES
 from fer_core.files import file_sha256, has_size, write_bytes
 from fer_core.records import SAMPLE_SCHEMA
@@ -38,8 +39,9 @@ def write_class_sorted(faces: Path, folder: Path) -> Iterator[int]:
 
     Shards that stand already are left. Memory is that of a shard and of the labels.
     """
-    if (faces / IDENTITIES).exists():
-        write_bytes(folder / IDENTITIES, (faces / IDENTITIES).read_bytes())
+    for name in (IDENTITIES, EXPRESSIONS):
+        if (faces / name).exists():
+            write_bytes(folder / name, (faces / name).read_bytes())
     labels = read_columns(faces, "part-", [name for name in SAMPLE_SCHEMA.names if name != "image"])
     pictures = PictureReader(faces)
     for number, rows in enumerate(_shards_by_class(labels)):

@@ -15,7 +15,18 @@ from fer_core.errors import InputError
 from infra.progress import logger, show_progress
 from infra.settings import Settings, engine_environment
 
-COMMANDS = ("ingest", "prepare", "train", "subdivide", "evaluate", "retrain", "promote", "experiment", "directories")
+COMMANDS = (
+    "ingest",
+    "prepare",
+    "train",
+    "subdivide",
+    "evaluate",
+    "retrain",
+    "promote",
+    "score",
+    "experiment",
+    "directories",
+)
 """Each has its options in flows.cli.OPTIONS, and its flow by that name in flows.commands."""
 DAMAGED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 LEAST_FREE_BYTES = 2**20

@@ -1,9 +1,10 @@
 """The command line: options from the flows' typed parameters, by pydantic-settings."""
 
 import difflib
+import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -17,6 +18,7 @@ from fer_core.config import (
     PrepareOptions,
     PromoteOptions,
     RetrainOptions,
+    ScoreOptions,
     SubdivideOptions,
     TrainOptions,
 )
@@ -32,6 +34,7 @@ OPTIONS: dict[str, type[HomeOptions]] = {
     "evaluate": EvaluateOptions,
     "retrain": RetrainOptions,
     "promote": PromoteOptions,
+    "score": ScoreOptions,
     "experiment": ExperimentOptions,
     "directories": DirectoriesOptions,
 }
@@ -68,10 +71,31 @@ def _read_arguments(command: str, options_class: type[HomeOptions], arguments: l
 
     parsed = type("Parsed", (options_class, Parsed), {"__doc__": options_class.__doc__})
     try:
-        source = CliSettingsSource(parsed, cli_parse_args=arguments)  # type: ignore[var-annotated]
+        source = CliSettingsSource(parsed, cli_parse_args=_pairs_as_json(arguments, options_class))  # type: ignore[var-annotated]
         return source()
     except SettingsError as error:
         raise InputError(_explain_arguments(str(error), options_class)) from None
+
+
+def _pairs_as_json(arguments: list[str], options_class: type[BaseModel]) -> list[str]:
+    """NAME=VALUE of options that take pairs as JSON: pydantic-settings would cut a value at its commas.
+
+    Raises:
+        InputError: such an option is followed by no pair.
+    """
+    fields = options_class.model_fields.items()
+    taking = ["--" + (field.alias or name) for name, field in fields if get_origin(field.annotation) is dict]
+    found, rest = list[str](), iter(arguments)
+    for argument in rest:
+        option, is_joined, pair = argument.partition("=")
+        if option not in taking:
+            found.append(argument)
+            continue
+        name, is_pair, value = (pair if is_joined else next(rest, "")).partition("=")
+        if not is_pair:
+            raise InputError(f"{option} {name}: write it as NAME=VALUE")
+        found += [option, json.dumps({name: value})]
+    return found
 
 
 def _read_config(file: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from fer_core.config import (
 )
 from flows import stages
 from flows.experiment import experiment as experiment
+from flows.scoring import score as score
 from flows.summary import Summary
 from tasks.evaluation import cross_validation
 from tasks.housekeeping import choose_removable, prove_directories, remove_directories, survey_home

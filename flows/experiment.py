@@ -19,7 +19,8 @@ from tasks.model import train_run
 @flow(name="experiment-command")
 def experiment(options: ExperimentOptions) -> dict[str, Any]:
     """Experiment file -> every cell's evaluation -> table, page, MLflow runs."""
-    plans = cells_of(options)
+    matrix = options.experiment  # read once: the file may be edited while the cells are run
+    plans = cells_of(options, matrix)
     if options.dry_run:
         return Summary().planned(plans).values
     if options.parallel > 1:
@@ -27,11 +28,12 @@ def experiment(options: ExperimentOptions) -> dict[str, Any]:
         with cluster(Settings().ray_address, options.parallel):
             train_ahead.with_options(task_runner=runner)(plans)  # type: ignore[arg-type]
     ran = [run_cell(plan, number, len(plans)) for number, plan in enumerate(plans, start=1)]
-    metrics = options.experiment.metrics_of
-    cells = [measure_cell(plan, folds, metrics(plan.column)) for plan, folds in zip(plans, ran, strict=True)]
-    made = write_experiment(options, cells, [files_of(folds, plan) for plan, folds in zip(plans, ran, strict=True)])
-    log_experiment(options, plans, cells, made)
-    return Summary().experiment(made, options.experiment, cells).values
+    cells = [measure_cell(plan, folds, matrix.metrics_of(plan.column)) for plan, folds in zip(plans, ran, strict=True)]
+    files = [files_of(folds, plan) for plan, folds in zip(plans, ran, strict=True)]
+    made = write_experiment(options, matrix, cells, files)
+    run_id = log_experiment(options, plans, cells, made)
+    folds = [fold for cell in ran for fold in cell]
+    return Summary().experiment(made, matrix, cells, folds, options.cost_per_hour, run_id).values
 
 
 @flow

@@ -3,16 +3,17 @@
 from typing import Any, Self
 
 from fer_core.experiments.options import CellPlan
-from fer_core.experiments.results import Cell, as_json, orders, table_lines
+from fer_core.experiments.results import Cell, as_json, cost_of, orders, table_lines, total_seconds
 from fer_core.experiments.spec import Experiment
 from fer_core.housekeeping import KIND_OF, Entry
+from fer_core.scoring import PREDICTIONS
 from flows import dry_run
 from tasks.evaluation import REPORT
 from tasks.inspection import Proof
 from tasks.made import Fold, Level, Made
 from tasks.registry import Promotion, Registered
 
-_OF_THE_LAST = ("set_aside", "crop_by", "estimated_subjects")
+_OF_THE_LAST = ("set_aside", "crop_by", "estimated_subjects", "estimated_expressions")
 """What the last of several stages says of the data; counts are those of the catalog."""
 
 
@@ -64,13 +65,38 @@ class Summary:
         ]
         return self._with(dry_run=True, cells=cells)
 
-    def experiment(self, made: Made, experiment: Experiment, cells: list[Cell]) -> Self:
+    def experiment(
+        self,
+        made: Made,
+        experiment: Experiment,
+        cells: list[Cell],
+        folds: list[Fold],
+        cost_per_hour: float | None,
+        mlflow_run: str,
+    ) -> Self:
         """The table of an experiment."""
+        for fold in folds:
+            self._count(*[done for level in fold.levels for done in level.stages], fold.evaluation)
         self._count(made)
-        found = [{**vars(one), "difference": vars(one.difference)} for one in orders(experiment, cells)]
-        known = {"title": experiment.title, "cells": as_json(experiment, cells), "orders": found}
-        lines = table_lines(experiment, cells)
-        return self._with(**known, table=lines, directory=str(made.path), report=str(made.path / REPORT))
+        trained = total_seconds(cells)
+        return self._with(
+            title=experiment.title,
+            cells=as_json(experiment, cells, cost_per_hour),
+            orders=[{**vars(one), "difference": vars(one.difference)} for one in orders(experiment, cells)],
+            training_seconds=trained,
+            cost=cost_of(trained, cost_per_hour),
+            table=table_lines(experiment, cells),
+            directory=str(made.path),
+            report=str(made.path / REPORT),
+            mlflow_run=mlflow_run,
+        )
+
+    def scored(self, model_name: str, model_version: int, scores: Made, decisions: Made | None = None) -> Self:
+        """What a registered model says of pictures, and of pairs of them where it was asked about these."""
+        last = decisions or scores
+        self._count(*(made for made in (scores, decisions) if made is not None))
+        known = {"model_name": model_name, "model_version": model_version, "directory": str(last.path)}
+        return self._with(**last.summary, **known, predictions=str(scores.path / PREDICTIONS))
 
     def tuples(self, made: Made) -> Self:
         """Tuples by epoch."""
@@ -190,6 +216,9 @@ def _matrix(values: dict[str, Any]) -> str:
     missing = sorted({cell["missing"] for cell in values["cells"] if cell.get("missing")})
     lines = [values["title"], "", *values["table"], "", "ours (95 % interval) [published]", *held]
     lines += [f"left empty: no --data {name}=FOLDER" for name in missing]
+    if values["training_seconds"] is not None:
+        cost = "" if values["cost"] is None else f", cost {values['cost']:.2f}"
+        lines += ["", f"trained for {values['training_seconds'] / 60:.1f} minutes{cost}"]
     return "\n".join([*lines, "", f"report  {values['report']}"])
 
 
@@ -236,7 +265,7 @@ def _age(days: float) -> str:
 
 
 def _results(values: dict[str, Any]) -> str:
-    counts = ("rows", "face_rows", "subjects", "classes", "set_aside")
+    counts = ("rows", "face_rows", "subjects", "classes", "set_aside", "expressions", "same_person", "threshold")
     rows: list[tuple[str, str]] = [(name, str(values[name])) for name in counts if name in values]
     metrics = values.get("metrics") or {}
     rows += [(name, _with_deviation(name, metrics)) for name in metrics if not name.endswith("_std")]

@@ -23,6 +23,7 @@ from fer_core.errors import InputError
 from fer_core.files import write_atomically
 from fer_core.locks import alone
 from fer_core.predictor import Predictor
+from fer_core.runs import read_description
 from infra.mlflow_runs import Runs
 
 EXPERIMENT = "fer"
@@ -45,16 +46,28 @@ REQUIREMENTS = (
     "mtcnn",
 )
 """What fer_core.predictor imports, at any depth."""
-SIGNATURE = ModelSignature(
-    inputs=Schema([ColSpec(DataType.binary, "image"), ColSpec(Array(DataType.double), "landmarks", required=False)]),
-    outputs=Schema(
+INPUTS = {
+    "pictures": Schema(
+        [ColSpec(DataType.binary, "image"), ColSpec(Array(DataType.double), "landmarks", required=False)]
+    ),
+    "points": Schema(
         [
-            ColSpec(DataType.string, "expression"),
-            ColSpec(Array(DataType.double), "probabilities"),
-            ColSpec(Array(DataType.double), "embedding"),
-            ColSpec(DataType.string, "sub_class"),
+            ColSpec(Array(DataType.double), "landmarks"),
+            ColSpec(DataType.double, "pose_yaw", required=False),
+            ColSpec(Array(DataType.double), "neutral_landmarks", required=False),
+            ColSpec(DataType.double, "neutral_pose_yaw", required=False),
         ]
     ),
+}
+"""By methods.Method.inputs."""
+OUTPUTS = Schema(
+    [
+        ColSpec(DataType.string, "expression", required=False),
+        ColSpec(Array(DataType.double), "probabilities", required=False),
+        ColSpec(Array(DataType.double), "embedding"),
+        ColSpec(DataType.string, "sub_class", required=False),
+        ColSpec(DataType.double, "yaw", required=False),
+    ]
 )
 
 
@@ -207,6 +220,21 @@ class Registry:
         run_id = self._client.get_model_version(self.model_name, str(version)).run_id
         return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name))
 
+    def model_file(self, version: int, name: str) -> Path:
+        """A local copy of one of the files that a version's model was logged with.
+
+        Args:
+            name: the folder it was logged from, and the file.
+
+        Raises:
+            InputError: it is not there.
+        """
+        try:
+            uri = f"models:/{self.model_name}/{version}/artifacts/{name}"
+            return Path(mlflow.artifacts.download_artifacts(uri))
+        except (MlflowException, OSError) as error:
+            raise InputError(f"model {self.model_name} version {version} has lost its file {name}: {error}") from error
+
     def predictor(self, version: int) -> Predictor:
         """A version's model, loaded as any user of it would."""
         return mlflow.pyfunc.load_model(f"models:/{self.model_name}/{version}").unwrap_python_model().predictor
@@ -254,6 +282,7 @@ class Registry:
 
 def _log_model(candidate: Candidate) -> tuple[str, str]:
     """Log the model as code and plain files; its URI and id."""
+    inputs = INPUTS[read_description(candidate.run).build_method().inputs]
     with warnings.catch_warnings():  # an example would be a picture of somebody; the signature is given
         warnings.simplefilter("ignore", UserWarning)
         logged = mlflow.pyfunc.log_model(
@@ -261,7 +290,7 @@ def _log_model(candidate: Candidate) -> tuple[str, str]:
             python_model=str(MODEL_CODE),
             artifacts={"run": str(candidate.run), "level": str(candidate.level)},
             code_paths=[str(PROJECT / "fer_core")],
-            signature=SIGNATURE,
+            signature=ModelSignature(inputs=inputs, outputs=OUTPUTS),
             pip_requirements=[_pinned(name) for name in REQUIREMENTS],
         )
     return logged.model_uri, logged.model_id

@@ -7,6 +7,9 @@ from pathlib import Path
 import mlflow
 from mlflow.entities import Metric, Param
 
+PARENT = "mlflow.parentRunId"
+"""The tag by which MLflow shows a run below another."""
+
 
 class Runs:
     """Runs that hold no model."""
@@ -14,10 +17,10 @@ class Runs:
     def __init__(self, client: mlflow.MlflowClient, experiment_id: str) -> None:
         self._client, self._experiment_id = client, experiment_id
 
-    def find(self, digest: str) -> str | None:
-        """The id of the run with this tag `digest`, or None."""
-        found = self._client.search_runs([self._experiment_id], f"tags.digest = '{digest}'", max_results=1)
-        return found[0].info.run_id if found else None
+    def find(self, tag: str, value: str, status: str) -> list[str]:
+        """The ids of the runs of this tag and status."""
+        wanted = f"tags.`{tag}` = '{value}' and attributes.status = '{status}'"
+        return [found.info.run_id for found in self._client.search_runs([self._experiment_id], wanted)]
 
     def start(self, name: str, tags: dict[str, str]) -> str:
         """A new run's id."""
@@ -37,13 +40,9 @@ class Runs:
             else:
                 self._client.log_artifact(run_id, str(path))
 
-    def tag(self, run_id: str, name: str, value: str) -> None:
-        """Tag a run."""
-        self._client.set_tag(run_id, name, value)
-
-    def end(self, run_id: str) -> None:
-        """Mark it finished."""
-        self._client.set_terminated(run_id)
+    def end(self, run_id: str, status: str = "FINISHED") -> None:
+        """Mark it finished, or what else it is."""
+        self._client.set_terminated(run_id, status)
 
 
 @dataclass(frozen=True)
@@ -62,16 +61,24 @@ class MatrixCell:
 
 
 def log_matrix(store: Runs, name: str, digest: str, cells: list[MatrixCell], artifacts: list[Path]) -> str:
-    """Log a table and its cells, unless that of this digest is logged already; the id of the table's run."""
-    known = store.find(digest)
-    if known is not None:
-        return known
-    parent = store.start(name, {"digest-unfinished": digest})
+    """Log a table and its cells, unless that of this digest is logged already; the id of the table's run.
+
+    What was cut off before its end is marked as killed and logged again. One process at a time may log a digest.
+
+    Args:
+        digest: letters, digits and hyphens.
+    """
+    logged = store.find("digest", digest, "FINISHED")
+    if logged:
+        return logged[0]
+    for parent in store.find("digest", digest, "RUNNING"):
+        for run in (*store.find(PARENT, parent, "RUNNING"), parent):
+            store.end(run, "KILLED")
+    parent = store.start(name, {"digest": digest})
     for cell in cells:
-        child = store.start(cell.name, {**cell.tags, "mlflow.parentRunId": parent})
+        child = store.start(cell.name, {**cell.tags, PARENT: parent})
         store.log(child, cell.params, cell.metrics)
         store.end(child)
     store.log_files(parent, artifacts)
-    store.tag(parent, "digest", digest)  # last: what is cut off before is logged again
-    store.end(parent)
+    store.end(parent)  # last: what is cut off before is logged again
     return parent

@@ -11,35 +11,55 @@ import numpy as np
 import pandas as pd
 from mlflow.pyfunc import PythonModel
 
+from fer_core.embedding import Embeddings
+from fer_core.landmarks.prediction import embed_landmarks
 from fer_core.predictor import Predictor
 
 
 class FerModel(PythonModel):
-    """Face pictures -> expression, probabilities, embedding, sub-class."""
+    """Face pictures, or landmarks, -> expression, probabilities, embedding, sub-class, view; or the embedding alone."""
 
     def load_context(self, context: Any) -> None:
         """Read the network, the training embeddings and the mixtures."""
         self.predictor = Predictor(Path(context.artifacts["run"]), Path(context.artifacts["level"]))
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """One row a picture.
+        """One row a face.
 
         Args:
             model_input: column `image` (encoded PNG or JPEG bytes); where a column `landmarks` (flat x, y, z in
-                pixels) is not null the picture is cropped by them, else as Predictor.predict_pictures says.
+                pixels) is not null the picture is cropped by them, else as Predictor.predict_pictures says. Of a model
+                that looks at landmarks alone: `landmarks` and, where they are known, the person's own
+                `neutral_landmarks` (else the training people's mean), and the degrees that either face is turned by,
+                `pose_yaw` and `neutral_pose_yaw`, as landmarks.prediction.embed_landmarks says.
+
+        Returns:
+            Columns expression, probabilities, embedding and sub_class; yaw (degrees) of a model that estimates it. Of a
+            model that tells people apart, by the distance of two pictures, the embedding alone.
         """
-        classes = self.predictor.classes
-        given = model_input["landmarks"] if "landmarks" in model_input else [None] * len(model_input)
-        landmarks = [None if flat is None else np.reshape(flat, (-1, 3)) for flat in given]
-        made = self.predictor.predict_pictures(list(model_input["image"]), landmarks)
-        return pd.DataFrame(
-            {
-                "expression": [classes[index] for index in made.expression],
-                "probabilities": made.probability.astype(float).tolist(),
-                "embedding": made.embedding.astype(float).tolist(),
-                "sub_class": [self.predictor.level.name_of(int(group), classes) for group in made.group],
-            }
-        )
+        embedded = self._embedded(model_input)
+        columns = {"embedding": embedded.embedding_ND.astype(float).tolist()}
+        if self.predictor.decides_by == "distance":
+            return pd.DataFrame(columns)
+        classes, made = self.predictor.classes, self.predictor.predicted(embedded)
+        said = {
+            "expression": [classes[index] for index in made.expression],
+            "probabilities": made.probability.astype(float).tolist(),
+            **columns,
+            "sub_class": [self.predictor.level.name_of(int(group), classes) for group in made.group],
+        }
+        return pd.DataFrame(said if made.yaw is None else {**said, "yaw": made.yaw.astype(float)})
+
+    def _embedded(self, model_input: pd.DataFrame) -> Embeddings:
+        def column(name: str) -> list[Any]:
+            return list(model_input[name]) if name in model_input else [None] * len(model_input)
+
+        landmarks = column("landmarks")
+        if self.predictor.description.build_method().inputs == "points":
+            names = ("pose_yaw", "neutral_landmarks", "neutral_pose_yaw")
+            return embed_landmarks(self.predictor, landmarks, *map(column, names))
+        points = [None if flat is None else np.reshape(flat, (-1, 3)) for flat in landmarks]
+        return self.predictor.embed_pictures(column("image"), points)
 
 
 mlflow.models.set_model(FerModel())

@@ -16,6 +16,7 @@ from fer_core.code_digest import code_digest
 from fer_core.config import CatalogOptions, CropOptions
 from fer_core.datasets.base import Record
 from fer_core.directories import Directory, folder_at, read_manifest, shards_of
+from fer_core.estimated_expressions import count_unknown, write_expressions
 from fer_core.estimated_identities import write_identities
 from fer_core.faces.crop import write_face_shard
 from fer_core.streaming import CLASS_SORTED, try_out, upload, write_class_sorted
@@ -23,6 +24,7 @@ from infra.dask_engine import map_partitions
 from infra.progress import Ticker, logger
 from infra.settings import Settings
 from tasks.made import Made, make
+from tasks.registered import RegisteredModel, label_by, labeller_of
 
 ROWS_A_PARTITION, BYTES_A_PARTITION = 256, 2**26
 """What a worker reads, holds and writes at once, whichever is reached first; a kill loses no more than that."""
@@ -56,9 +58,16 @@ def catalog_directory(options: CatalogOptions) -> Directory:
     )
 
 
-def faces_directory(options: CropOptions, catalog: str) -> Directory:
-    """Where the face crops of a catalog with this content digest are, made or not."""
+def faces_directory(options: CropOptions, catalog: str, labeller: RegisteredModel | None = None) -> Directory:
+    """Where the face crops of a catalog with this content digest are, made or not.
+
+    Args:
+        labeller: the model that estimates expressions, where that is asked for.
+    """
     cropping = options.cropping
+    estimated = {} if labeller is None else {"expressions": labeller.title, "least": options.least_probability}
+    labelled_by = {} if labeller is None else {f"expression_{part}": own for part, own in labeller.content.items()}
+    code = ("fer_core.estimated_expressions", "fer_core.predictor") if labeller else ()
     return Directory(
         options.home / "faces",
         f"{options.dataset}-{options.crop_size}",
@@ -68,9 +77,10 @@ def faces_directory(options: CropOptions, catalog: str) -> Directory:
             "rotations": list(cropping.rotations),
             "margin": cropping.margin,
             "identities": options.identities,
+            **estimated,
         },
-        inputs={"catalog": catalog},
-        code=code_digest("fer_core.faces.crop", "fer_core.estimated_identities"),
+        inputs={"catalog": catalog, **labelled_by},
+        code=code_digest("fer_core.faces.crop", "fer_core.estimated_identities", *code),
     )
 
 
@@ -100,9 +110,11 @@ def write_catalog(options: CatalogOptions, repair: bool = False) -> Made:
 def write_faces(options: CropOptions, catalog: Made, repair: bool = False) -> Made:
     """Crop every picture by its landmarks; rows that may be trained on once per rotation.
 
-    Where identities are to be estimated, the faces without a subject are clustered.
+    Where identities are to be estimated, the faces without a subject are clustered; where expressions are, those
+    without one are shown to a registered model.
     """
-    directory = faces_directory(options, catalog.content)
+    labeller = labeller_of(options)
+    directory = faces_directory(options, catalog.content, labeller)
     if options.stream is not None:
         try_out(folder_at(options.stream))
 
@@ -117,11 +129,20 @@ def write_faces(options: CropOptions, catalog: Made, repair: bool = False) -> Ma
         if options.identities == "estimated":
             summary["estimated_subjects"] = write_identities(directory.path, options.cropping.margin)
         ingesting.check_faces(summary)
+        if labeller is not None:
+            summary["estimated_expressions"] = _label(options, directory.path, labeller)
         return ingesting.files_of(directory.path), summary
 
     made = make("prepare", directory, build, repair)
     _tell(made)
     return made
+
+
+def _label(options: CropOptions, folder: Path, model: RegisteredModel) -> dict[str, int]:
+    """Let a model say the expressions that are unknown; how many faces got each."""
+    ticker = Ticker("label", count_unknown(folder), "faces")
+    label, margin = label_by(model.predictor()), options.cropping.margin
+    return write_expressions(folder, label, f"model {model.title}", options.least_probability, margin, ticker)
 
 
 @task(cache_policy=NO_CACHE)

@@ -19,7 +19,6 @@ from fer_core.directories import Directory
 from fer_core.files import write_bytes, write_json, write_table
 from fer_core.folds import Part
 from fer_core.predictor import Predictor
-from fer_core.reading import read_tested
 from infra.progress import Ticker, logger
 from tasks.made import Fold, Level, Made, make
 from tasks.model import chosen_code, plan_of
@@ -78,8 +77,9 @@ def write_evaluation(
 
 
 def _case(options: EvaluateOptions, faces: Made, level: Level, part: Part, tested: Made | None) -> Case:
-    trained = plan_of(options, faces, part).read_faces()
-    table = trained if tested is None else read_tested(tested.path, trained.classes, trained.poses)
+    plan = plan_of(options, faces, part)
+    trained = plan.read_faces()
+    table = trained if tested is None else plan.read_tested(tested.path, trained)
     predictor = Predictor(level.run.path, level.groups.path)
     protocol_pairs = options.adapter.pairs
     pairs = None if protocol_pairs is None or options.source is None else protocol_pairs(options.source)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from prefect import task
@@ -18,6 +17,7 @@ from fer_core.experiments.drawing import CellFiles
 from fer_core.experiments.options import CellPlan, ExperimentOptions
 from fer_core.experiments.page import experiment_page
 from fer_core.experiments.results import Cell, as_json, orders, table_lines
+from fer_core.experiments.spec import Experiment, short_name
 from fer_core.files import write_bytes, write_json
 from fer_core.speed import forward_speed
 from infra.mlflow_runs import MatrixCell, log_matrix
@@ -43,13 +43,14 @@ def measure_cell(plan: CellPlan, folds: list[Fold], metrics: tuple[str, ...]) ->
     if plan.missing:
         return Cell(plan.row, plan.column, missing=plan.missing)
     measured = tuple(_metrics(fold, "images_per_second" in metrics) for fold in folds)
-    trained = [level.run.path for fold in folds for level in fold.levels]
+    trained = {level.run.path for fold in folds for level in fold.levels}
+    batch_size = plan.options[0].recipe.batch_size
     return Cell(
         plan.row,
         plan.column,
         measured,
         num_seeds=len(plan.options),
-        seconds=sum(runs.seconds_of(run, plan.options[0].recipe.batch_size) for run in trained),
+        trained={run.name: runs.seconds_of(run, batch_size) for run in sorted(trained)},
         evaluations={fold.evaluation.path.name: fold.evaluation.content for fold in folds},
     )
 
@@ -58,24 +59,24 @@ def _metrics(fold: Fold, speed: bool) -> dict[str, Interval]:
     values = json.loads((fold.evaluation.path / METRICS).read_text())
     measured = {name: Interval(**value) for name, value in values.items()}
     if speed:
-        rate = forward_speed(fold.levels[-1].run.path)
-        measured["images_per_second"] = Interval(rate, rate, rate)
+        measured["images_per_second"] = forward_speed(fold.levels[-1].run.path)
     return measured
 
 
 @task(cache_policy=NO_CACHE)
-def write_experiment(options: ExperimentOptions, cells: list[Cell], files: list[CellFiles]) -> Made:
+def write_experiment(
+    options: ExperimentOptions, experiment: Experiment, cells: list[Cell], files: list[CellFiles]
+) -> Made:
     """The table, its figures and its page."""
-    experiment = options.experiment
     directory = Directory(
         options.home / "experiments",
-        ("smoke-" if options.smoke else "")
-        + Path(options.name).with_suffix("").as_posix().replace("/", "-").strip("."),
+        ("smoke-" if options.smoke else "") + short_name(options.name),
         kind="experiment",
         config={
             "experiment": experiment.model_dump(mode="json"),
             "cells": [[cell.row, cell.column, cell.missing] for cell in cells],
             "seeds": list(options.seeds),
+            "cost_per_hour": options.cost_per_hour,
         },
         inputs={name: content for cell in cells for name, content in cell.evaluations.items()},
         code=code_digest("fer_core.experiments.page", "fer_core.experiments.drawing"),
@@ -88,9 +89,11 @@ def write_experiment(options: ExperimentOptions, cells: list[Cell], files: list[
         for figure in drawn:
             write_bytes(directory.path / FIGURES / f"{figure.name}.png", figure.png)
         found = orders(experiment, cells)
-        results = as_json(experiment, cells)
+        results = as_json(experiment, cells, options.cost_per_hour)
         write_json(directory.path / RESULTS, {"cells": results, "orders": [_order(one) for one in found]})
-        html = experiment_page(options.name, experiment, cells, found, drawn, options.seeds, options.smoke)
+        html = experiment_page(
+            experiment, cells, found, drawn, options.seeds, smoke=options.smoke, cost_per_hour=options.cost_per_hour
+        )
         write_bytes(directory.path / REPORT, html.encode())
         return [RESULTS, REPORT, *(f"{FIGURES}/{figure.name}.png" for figure in drawn)], {"cells": len(cells)}
 
@@ -118,8 +121,9 @@ def log_experiment(options: ExperimentOptions, plans: list[CellPlan], cells: lis
         if cell.runs
     ]
     artifacts = [made.path / name for name in (REPORT, RESULTS, FIGURES)]
-    store = open_registry(options.home, "fer").runs(MATRICES)
-    run_id = log_matrix(store, options.name, made.path.name, logged, artifacts)
+    registry = open_registry(options.home, MATRICES)
+    with registry.locked():
+        run_id = log_matrix(registry.runs(MATRICES), options.name, made.path.name, logged, artifacts)
     logger.info("%-9s %s: MLflow run %s", "table", made.path / REPORT, run_id)
     return run_id
 

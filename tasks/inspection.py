@@ -13,6 +13,7 @@ from fer_core.errors import InputError
 from fer_core.inspection import inspect
 from infra.progress import Ticker, logger
 from tasks.data import catalog_directory, faces_directory, records_of
+from tasks.registered import labeller_of
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def prove_faces(options: CropOptions) -> list[Proof]:
     catalog = _prove(catalog_directory(options).path)
     if MANIFEST in catalog.damaged:
         return [catalog]
-    faces = _prove(faces_directory(options, read_manifest(catalog.path).content).path)
+    faces = _prove(faces_directory(options, read_manifest(catalog.path).content, labeller_of(options)).path)
     if MANIFEST in faces.damaged:
         return [catalog, faces]
     content = read_manifest(faces.path).content

@@ -1,22 +1,25 @@
 """The figures of an experiment: those that compare its cells, and those of the cells' own evaluations."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 
 from fer_core import figures
 from fer_core.assessment.base import Drawn
-from fer_core.evaluation.verification import verification
+from fer_core.evaluation.verification import Verification, verification
 from fer_core.experiments.results import Cell
 from fer_core.experiments.spec import Experiment
+from fer_core.experiments.vocabulary import COUNTS
 from fer_core.levels import embedding_matrix, read_level
-from fer_core.runs import read_description
+from fer_core.runs import RunDescription, read_description
 
 NUM_DISTANCES, SEED = 20_000, 0
+LOSSES = {"triplet": "traditional", "dual_triplet": "dual"}
+"""Term of a run's history -> what the paper calls the loss."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,9 @@ def draw(experiment: Experiment, cells: Sequence[Cell], files: Sequence[CellFile
 
 def _results(experiment: Experiment, cells: Sequence[Cell]) -> list[Drawn]:
     heads = [(column, metric) for column in experiment.columns for metric in experiment.metrics_of(column)]
-    heads = [head for head in heads if head[1] != "images_per_second"]
+    heads = [head for head in heads if head[1] not in COUNTS]
+    if not heads:
+        return []
     cell_of = {(cell.row, cell.column): cell for cell in cells}
     cited = [row for row in experiment.published if row not in experiment.rows]
     ours = [[_value(cell_of.get((row, column)), metric) for column, metric in heads] for row in experiment.rows]
@@ -90,61 +95,72 @@ def _of_cells(name: str, files: list[CellFiles]) -> list[Drawn]:
     return found
 
 
-def _histories(files: list[CellFiles]) -> list[tuple[CellFiles, Any]]:
-    described = [(one, read_description(one.run)) for one in files if one.run is not None]
-    return [(one, run) for one, run in described if run.history]
+def _by_column(files: list[CellFiles]) -> dict[str, list[CellFiles]]:
+    columns = dict.fromkeys(one.column for one in files)
+    return {column: [one for one in files if one.column == column] for column in columns}
+
+
+def _with_one_threshold(files: list[CellFiles]) -> Iterator[tuple[CellFiles, RunDescription, str, float]]:
+    """The cells whose network has a triplet loss at one threshold, with the loss's term and the threshold."""
+    for one in files:
+        assert one.run is not None
+        described = read_description(one.run)
+        term = next((name for name in ("triplet", "dual_triplet") if name in {*chain(*described.history)}), None)
+        margins = set(getattr(described.build_method().options, "margins", ()))
+        if term is not None and len(margins) == 1:
+            yield one, described, term, margins.pop()
 
 
 def _convergence(files: list[CellFiles]) -> list[Drawn]:
-    """Training and validation loss of the triplet term by threshold; rows of one threshold and one loss."""
-    runs = []
-    for _, described in _histories(files):
-        term = next((name for name in described.history[0] if name.endswith("triplet")), None)
-        if term is None:
-            continue
-        training, validation = (
-            np.array([row.get(prefix + term, np.nan) for row in described.history]) for prefix in ("", "valid_")
-        )
-        known = None if np.isnan(validation).all() else validation
-        loss = "dual" if "dual" in term else "traditional"
-        runs.append(figures.LossRun(_threshold(described), f"{loss} triplet", training, known))
-    if not runs:
-        return []
+    """Training and validation loss of the triplet term by threshold, a picture a column."""
+    drawn: list[Drawn] = []
     caption = "The weighted triplet term, mean of each epoch; dashed on validation people, without augmentation."
-    return [Drawn("threshold_convergence", "Convergence", caption, figures.threshold_convergence(runs))]
+    for column, own in _by_column(files).items():
+        runs = [_loss_run(described, term, threshold) for _, described, term, threshold in _with_one_threshold(own)]
+        if runs:
+            sheet = figures.threshold_convergence(runs)
+            drawn.append(Drawn(f"threshold_convergence-{len(drawn)}", f"Convergence, {column}", caption, sheet))
+    return drawn
 
 
-def _threshold(described: Any) -> float:
-    return float(described.build_method().options.margins[0])
+def _loss_run(described: RunDescription, term: str, threshold: float) -> figures.LossRun:
+    training, validation = (
+        np.array([row.get(prefix + term, np.nan) for row in described.history]) for prefix in ("", "valid_")
+    )
+    return figures.LossRun(threshold, LOSSES[term], training, None if np.isnan(validation).all() else validation)
 
 
 def _distances(files: list[CellFiles]) -> list[Drawn]:
-    """Distances between classes of the training embeddings by threshold, one picture for each loss."""
-    by_loss: dict[str, dict[float, np.ndarray]] = {}
-    for one, described in _histories(files):
+    """Distances between classes of the training embeddings by threshold, a picture for each column and loss."""
+    by_loss: dict[tuple[str, str], dict[float, np.ndarray]] = {}
+    for one, _, term, threshold in _with_one_threshold(files):
         assert one.level is not None
         level = read_level(one.level)
         distances = figures.interclass_distances(level.embedding_ND, level.class_N, NUM_DISTANCES, SEED)
-        loss = "dual" if any("dual" in name for name in described.history[0]) else "traditional"
-        by_loss.setdefault(loss, {})[_threshold(described)] = distances
+        by_loss.setdefault((LOSSES[term], one.column), {})[threshold] = distances
     caption = f"Euclidean distances of {NUM_DISTANCES} pairs of training faces of different expressions."
     return [
-        Drawn(f"interclass_distances-{loss}", f"Distances between classes, {loss} triplet", caption, sheet)
-        for loss, sheet in ((loss, figures.interclass_distributions(by)) for loss, by in by_loss.items())
+        Drawn(
+            f"interclass_distances-{number}",
+            f"Distances between classes, {loss} triplet, {column}",
+            caption,
+            figures.interclass_distributions(distances),
+        )
+        for number, ((loss, column), distances) in enumerate(by_loss.items())
     ]
 
 
 def _weights(files: list[CellFiles]) -> list[Drawn]:
     """The losses over the first mini-batches with equal and with dynamic weights, for each column that has both."""
     drawn: list[Drawn] = []
-    for column in dict.fromkeys(one.column for one in files):
-        steps = [read_description(one.run).steps for one in files if one.column == column and one.run is not None]
+    for column, own in _by_column(files).items():
+        steps = [read_description(one.run).steps for one in own if one.run is not None]
         traced = [trace for trace in steps if trace]
         if len(traced) < 2:
             continue
         losses = [_starting(trace, "loss_") for trace in traced]
         weights = [_starting(trace, "weight_") for trace in traced]
-        moving = [at for at, own in enumerate(weights) if any(np.ptp(curve) > 0 for curve in own.values())]
+        moving = [at for at, curves in enumerate(weights) if any(np.ptp(curve) > 0 for curve in curves.values())]
         still = [at for at in range(len(traced)) if at not in moving]
         if moving and still:
             sheet = figures.loss_weighting(losses[still[0]], losses[moving[0]], weights[moving[0]])
@@ -158,7 +174,10 @@ def _starting(trace: dict[str, list[float]], prefix: str) -> dict[str, np.ndarra
 
 
 def _tested(files: list[CellFiles]) -> list[tuple[CellFiles, np.ndarray, list[str]]]:
-    """The test embeddings of each cell and the names of their labels, for cells with the same rows as the first."""
+    """The test embeddings of each cell and the names of their labels, for cells with the same rows as the first.
+
+    What has too few faces or numbers to be drawn is left out.
+    """
     found: list[tuple[CellFiles, np.ndarray, list[str]]] = []
     names: list[str] | None = None
     for one in files:
@@ -167,8 +186,9 @@ def _tested(files: list[CellFiles]) -> list[tuple[CellFiles, np.ndarray, list[st
         truth = pq.read_table(one.evaluation / "predictions.parquet", columns=["sample_id", "truth"])
         own = table["sample_id"].to_pylist()
         names = names or own
-        if own == names == truth["sample_id"].to_pylist():
-            found.append((one, embedding_matrix(table["embedding"]), truth["truth"].to_pylist()))
+        emb_ND = embedding_matrix(table["embedding"])
+        if own == names == truth["sample_id"].to_pylist() and len(own) > 3 and emb_ND.shape[1] > 2:
+            found.append((one, emb_ND, truth["truth"].to_pylist()))
     return found
 
 
@@ -177,8 +197,8 @@ def _panels(
 ) -> Callable[[list[CellFiles]], list[Drawn]]:
     def compare(files: list[CellFiles]) -> list[Drawn]:
         drawn: list[Drawn] = []
-        for column in dict.fromkeys(one.column for one in files):
-            tested = _tested([one for one in files if one.column == column])
+        for column, own in _by_column(files).items():
+            tested = _tested(own)
             if tested:
                 classes = sorted(set(tested[0][2]))
                 label = np.array([classes.index(truth) for truth in tested[0][2]])
@@ -190,17 +210,23 @@ def _panels(
 
 
 def _roc(files: list[CellFiles]) -> list[Drawn]:
+    """The ROC curves of the cells that were tested on pairs, a picture a column."""
     drawn: list[Drawn] = []
-    for column in dict.fromkeys(one.column for one in files):
-        own = [one for one in files if one.column == column and one.evaluation is not None]
-        measured = {}
-        for one in own:
-            pairs = pq.read_table(one.evaluation / "predictions.parquet")  # type: ignore[operator]
-            same = np.array(pairs["truth"].to_pylist()) == "same"
-            measured[one.row] = verification(pairs["distance"].to_numpy(), same, pairs["fold"].to_numpy())
-        caption = "True accepts over false accepts of the test pairs, whose people were not trained on."
-        drawn.append(Drawn(f"roc-{len(drawn)}", f"ROC, {column}", caption, figures.roc_curves(measured)))
+    caption = "True accepts over false accepts of the test pairs, whose people were not trained on."
+    for column, own in _by_column(files).items():
+        measured = {one.row: found for one in own if (found := _verified(one)) is not None}
+        if measured:
+            drawn.append(Drawn(f"roc-{len(drawn)}", f"ROC, {column}", caption, figures.roc_curves(measured)))
     return drawn
+
+
+def _verified(one: CellFiles) -> Verification | None:
+    assert one.evaluation is not None
+    pairs = pq.read_table(one.evaluation / "predictions.parquet")
+    if "distance" not in pairs.column_names:
+        return None
+    same = np.array(pairs["truth"].to_pylist()) == "same"
+    return verification(pairs["distance"].to_numpy(), same, pairs["fold"].to_numpy())
 
 
 COMPARED: dict[str, Callable[[list[CellFiles]], list[Drawn]]] = {

@@ -8,9 +8,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import CliPositionalArg
 
 from fer_core import datasets
-from fer_core.config import CropOptions, EvaluateOptions
+from fer_core.config import CropOptions, DatasetOptions, EvaluateOptions
 from fer_core.errors import InputError
 from fer_core.experiments.spec import SMOKE_TESTED_FROM, Experiment, Values, read_experiment
+from fer_core.experiments.vocabulary import SAID_ELSEWHERE
 from fer_core.home_options import HomeOptions
 from fer_core.options import merged
 
@@ -29,6 +30,9 @@ class ExperimentOptions(HomeOptions):
         alias="set",
         description="OPTION=VALUE over all cells, a nested one dotted: epochs=2, mul_dml.slice_size=64",
     )
+    cost_per_hour: float | None = Field(
+        None, ge=0, description="money an hour of training, of one network; unset: no costs are shown"
+    )
     parallel: int = Field(1, ge=1, le=1024, description="networks that are trained at once, as tasks of Ray")
     dry_run: bool = Field(False, description="say which cells would be run with which options, and run none")
 
@@ -40,14 +44,33 @@ class ExperimentOptions(HomeOptions):
             raise ValueError(f"there is no data set {', '.join(unknown)}; choose from {', '.join(datasets.REGISTRY)}")
         return data
 
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_differ(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError("a seed given twice is the same run twice")
+        return seeds
+
+    @field_validator("set_")
+    @classmethod
+    def _options_are_of_cells(cls, values: dict[str, str]) -> dict[str, str]:
+        for name, text in values.items():
+            if _path_of(name)[0] in SAID_ELSEWHERE:
+                raise ValueError(f"{name} is not a cell's own option: {SAID_ELSEWHERE[_path_of(name)[0]]}")
+            try:
+                yaml.safe_load(text)
+            except yaml.YAMLError:
+                raise ValueError(f"{name}={text}: the value is not YAML") from None
+        return values
+
     @model_validator(mode="after")
     def _names_an_experiment(self) -> Self:
-        cells_of(self)
+        cells_of(self, self.experiment)
         return self
 
     @property
     def experiment(self) -> Experiment:
-        """The rows and columns that are to be run.
+        """The rows and columns that are to be run; the file is read anew each time.
 
         Raises:
             InputError: see spec.read_experiment.
@@ -59,7 +82,7 @@ class ExperimentOptions(HomeOptions):
         """What --set lays over every cell's options."""
         values: Values = {}
         for name, text in self.set_.items():
-            *path, last = name.replace("-", "_").split(".")
+            *path, last = _path_of(name)
             nested: Values = {last: yaml.safe_load(text)}
             for part in reversed(path):
                 nested = {part: nested}
@@ -84,13 +107,16 @@ class CellPlan(NamedTuple):
     missing: str | None = None
 
 
-def cells_of(options: ExperimentOptions) -> list[CellPlan]:
+def _path_of(name: str) -> list[str]:
+    return name.replace("-", "_").split(".")
+
+
+def cells_of(options: ExperimentOptions, experiment: Experiment) -> list[CellPlan]:
     """All cells of an experiment, row by row.
 
     Raises:
         InputError: a cell's options are impossible; the message names cell and option.
     """
-    experiment = options.experiment
     return [_cell(options, experiment, row, column) for row in experiment.rows for column in experiment.columns]
 
 
@@ -105,14 +131,18 @@ def _cell(options: ExperimentOptions, experiment: Experiment, row: str, column: 
     plans = tuple(_checked(EvaluateOptions, where, options, {**values, "seed": seed}) for seed in options.seeds)
     if own.test is None:
         return CellPlan(row, column, plans)
+    if plans[0].folds:
+        raise InputError(f"{where}: folds are of the data set itself, and this column tests on {own.test}")
     return CellPlan(row, column, plans, _tested(options, where, plans[0], own.test))
 
 
-def _tested(options: ExperimentOptions, where: str, trained: Any, dataset: str) -> CropOptions:
-    """The other data set, cropped as the one that is trained on; of drawn faces other people."""
-    values: Values = {"dataset": dataset, "face_size": trained.crop_size, "rotations": (0.0,)}
+def _tested(options: ExperimentOptions, where: str, trained: EvaluateOptions, dataset: str) -> CropOptions:
+    """The other data set, read and cropped as the one that is trained on; of drawn faces other people."""
+    names = (*DatasetOptions.model_fields, "per_class", "landmarks", "face", "no_face")
+    values = {name: getattr(trained, name) for name in names}
+    values |= {"dataset": dataset, "face_size": trained.crop_size, "rotations": (0.0,)}
     if options.smoke:
-        drawn = trained.synthetic.model_copy(update={"first_seed": SMOKE_TESTED_FROM})
+        drawn = values["synthetic"].model_copy(update={"first_seed": SMOKE_TESTED_FROM})
         values |= {"dataset": "synthetic", "synthetic": drawn}
     return _checked(CropOptions, where, options, values)
 

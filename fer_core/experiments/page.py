@@ -1,30 +1,32 @@
 """An experiment as one HTML page."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 from fer_core.assessment.base import Drawn
-from fer_core.experiments.results import Cell, Order, number
+from fer_core.experiments.results import Cell, Order, cost_of, number, total_seconds
 from fer_core.experiments.spec import Experiment
+from fer_core.experiments.vocabulary import OF_ALL_CELLS
 from fer_core.report.measures import spoken
 from fer_core.report.render import inline, template
 
 
 def experiment_page(
-    name: str,
     experiment: Experiment,
     cells: Sequence[Cell],
     orders: Sequence[Order],
     drawn: Sequence[Drawn],
     seeds: Sequence[int],
+    *,
     smoke: bool,
+    cost_per_hour: float | None,
 ) -> str:
-    """The page: the table with the published numbers, whether orders agree, figures, deviations, time."""
+    """The page: the table with the published numbers, whether orders agree, figures, deviations, time and cost."""
     heads = [(column, metric) for column in experiment.columns for metric in experiment.metrics_of(column)]
     cited = [row for row in experiment.published if row not in experiment.rows]
     cell_of = {(cell.row, cell.column): cell for cell in cells}
     run = [cell for cell in cells if cell.runs]
     return template("experiment.html.j2").render(
-        name=name,
         experiment=experiment,
         heads=[(column, spoken(metric)) for column, metric in heads],
         rows=[
@@ -33,14 +35,32 @@ def experiment_page(
         ],
         cited=[(row, [_published(experiment, row, *head) for head in heads]) for row in cited],
         missing=sorted({cell.missing for cell in cells if cell.missing}),
-        orders=[(order, _difference(order, experiment)) for order in orders],
-        figures=[(one.heading, one.caption, inline(one.heading, one.png)) for one in drawn],
+        orders=[(order, spoken(order.metric), _difference(order, experiment)) for order in orders],
+        verdicts=Counter(order.verdict for order in orders),
+        wide=[_figure(one) for one in drawn if _is_of_all(one)],
+        narrow=[_figure(one) for one in drawn if not _is_of_all(one)],
         intervals=sorted({cell.interval_by for cell in run}),
         seeds=", ".join(map(str, seeds)),
-        minutes=[(f"{cell.row}, {cell.column}", f"{cell.seconds / 60:.1f}", len(cell.runs)) for cell in run],
-        total=f"{sum(cell.seconds for cell in run) / 60:.1f}",
+        times=[(cell.row, cell.column, len(cell.runs), *_time_and_cost(cell.seconds, cost_per_hour)) for cell in run],
+        total=_time_and_cost(total_seconds(run), cost_per_hour),
+        cost_per_hour=cost_per_hour,
         smoke=smoke,
     )
+
+
+def _time_and_cost(seconds: float | None, cost_per_hour: float | None) -> tuple[str, str]:
+    """(minutes, cost), a dash for what is not known."""
+    cost = cost_of(seconds, cost_per_hour)
+    return "–" if seconds is None else f"{seconds / 60:.1f}", "–" if cost is None else f"{cost:.2f}"
+
+
+def _figure(one: Drawn) -> tuple[str, str, str]:
+    return one.heading, one.caption, inline(one.heading, one.png)
+
+
+def _is_of_all(one: Drawn) -> bool:
+    """Whether it compares cells, and so is wide."""
+    return one.name.split("-")[0] in ("results", *OF_ALL_CELLS)
 
 
 def _texts(experiment: Experiment, row: str, column: str, metric: str, cell: Cell | None) -> tuple[str, str, str]:

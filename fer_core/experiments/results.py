@@ -1,7 +1,7 @@
 """What came of an experiment's cells: means with intervals, beside the published numbers, and whether orders agree."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -11,11 +11,9 @@ from scipy import stats
 
 from fer_core.evaluation.bootstrap import Interval
 from fer_core.experiments.spec import Experiment
+from fer_core.experiments.vocabulary import COUNTS, LOWER_IS_BETTER
 
 CONFIDENCE = 0.95
-COUNTS = ("images_per_second",)
-"""Metrics that are no shares, so that a unit of percent leaves them as they are."""
-LOWER_IS_BETTER = ("eer",)
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,8 @@ class Cell:
         runs: metric -> interval of each run: of each seed, and of each fold of a cross-validation.
         num_seeds: how many seeds the runs are of.
         missing: why there is no run: what the user lacks; None where there are runs.
-        seconds: that the networks of the cell were trained for.
+        trained: name of each run -> seconds that it was trained for, None where that is not known. Cells that differ in
+            what they are tested on share runs.
         evaluations: name of each evaluation directory -> digest of its content.
     """
 
@@ -36,7 +35,7 @@ class Cell:
     runs: tuple[dict[str, Interval], ...] = ()
     num_seeds: int = 1
     missing: str | None = None
-    seconds: float = 0.0
+    trained: dict[str, float | None] = field(default_factory=dict)
     evaluations: dict[str, str] = field(default_factory=dict)
 
     def metric(self, name: str) -> Interval | None:
@@ -44,22 +43,30 @@ class Cell:
         runs = [run[name] for run in self.runs if name in run]
         if not runs or len(runs) < len(self.runs):
             return None
-        folds = len(runs) // self.num_seeds
-        by_seed_SF = np.array([run.value for run in runs]).reshape(self.num_seeds, folds)
-        if folds > 1:
-            return mean_interval(by_seed_SF.mean(axis=0))
-        if self.num_seeds == 1:
+        if len(runs) == 1:
             return runs[0]
-        over_seeds = mean_interval(by_seed_SF[:, 0])
+        over_seeds = over_runs(self.values(name))
+        if len(runs) > self.num_seeds:
+            return over_seeds
         ends = [(run.value - run.low, run.high - run.value) for run in runs]
         below, above = (math.hypot(over_seeds.value - over_seeds.low, side) for side in np.mean(ends, axis=0))
         return Interval(over_seeds.value, over_seeds.value - below, over_seeds.value + above)
+
+    def values(self, name: str) -> np.ndarray:
+        """(seeds, folds) of a metric that every run has."""
+        return np.array([run[name].value for run in self.runs]).reshape(self.num_seeds, -1)
+
+    @property
+    def seconds(self) -> float | None:
+        """That the networks of the cell were trained for; None where that is not known of one of them."""
+        return _sum(self.trained.values())
 
     @property
     def interval_by(self) -> str:
         """What the interval is over."""
         if len(self.runs) > self.num_seeds:
-            return f"{len(self.runs) // self.num_seeds} folds"
+            folds = f"{len(self.runs) // self.num_seeds} folds"
+            return folds if self.num_seeds == 1 else f"{folds} of each of {self.num_seeds} seeds"
         return "test subjects" if self.num_seeds == 1 else f"test subjects and {self.num_seeds} seeds"
 
 
@@ -79,6 +86,35 @@ class Order:
     worse: str
     difference: Interval
     verdict: str
+
+
+def total_seconds(cells: Sequence[Cell]) -> float | None:
+    """That all networks were trained for, each counted once; None where that is not known of one of them."""
+    trained = {name: seconds for cell in cells for name, seconds in cell.trained.items()}
+    return _sum(trained.values())
+
+
+def cost_of(seconds: float | None, per_hour: float | None) -> float | None:
+    """Money for so much training; None where either is not known."""
+    return None if seconds is None or per_hour is None else seconds / 3600 * per_hour
+
+
+def _sum(seconds: Collection[float | None]) -> float | None:
+    known = [one for one in seconds if one is not None]
+    return sum(known) if len(known) == len(seconds) else None
+
+
+def over_runs(values_SF: np.ndarray) -> Interval:
+    """The mean over seeds and folds with its 95 % interval: over the folds, else over the seeds.
+
+    Each seed deals the same people to folds anew, so that more seeds are not more people: of several seeds with folds
+    the interval is the mean of each seed's own.
+    """
+    if values_SF.shape[1] == 1:
+        return mean_interval(values_SF[:, 0])
+    each = [mean_interval(values_F) for values_F in values_SF]
+    value, low, high = (float(np.mean([getattr(one, name) for one in each])) for name in ("value", "low", "high"))
+    return Interval(value, low, high)
 
 
 def mean_interval(values: np.ndarray) -> Interval:
@@ -112,12 +148,12 @@ def _ranked(experiment: Experiment, column: str, metric: str, cell_of: dict[tupl
 
 
 def _order(column: str, metric: str, better: Cell, worse: Cell) -> Order:
-    values = [np.array([run[metric].value for run in cell.runs]) for cell in (better, worse)]
+    values_SF = [cell.values(metric) for cell in (better, worse)]
     one, other = (cell.metric(metric) for cell in (better, worse))
     assert one is not None
     assert other is not None
-    if len(values[0]) == len(values[1]) > 1:
-        difference = mean_interval(values[0] - values[1])
+    if values_SF[0].shape == values_SF[1].shape != (1, 1):
+        difference = over_runs(values_SF[0] - values_SF[1])
     else:
         own = one.value - other.value
         below, above = (
@@ -139,19 +175,21 @@ def number(value: float, metric: str, unit: str) -> str:
     return f"{100 * value:.2f}" if unit == "percent" else f"{value:.3f}"
 
 
-def as_json(experiment: Experiment, cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """One object a row and column: ours with its interval, the published number, both as shares."""
+def as_json(experiment: Experiment, cells: Sequence[Cell], cost_per_hour: float | None) -> list[dict[str, Any]]:
+    """One object a row and column: ours with its interval, the published number, both as shares; time and cost."""
     cell_of = {(cell.row, cell.column): cell for cell in cells}
     rows = [*experiment.rows, *(row for row in experiment.published if row not in experiment.rows)]
     return [
-        _described(experiment, row, column, cell_of.get((row, column)))
+        _described(experiment, row, column, cell_of.get((row, column)), cost_per_hour)
         for row in rows
         for column in experiment.columns
         if (row, column) in cell_of or experiment.published.get(row, {}).get(column)
     ]
 
 
-def _described(experiment: Experiment, row: str, column: str, cell: Cell | None) -> dict[str, Any]:
+def _described(
+    experiment: Experiment, row: str, column: str, cell: Cell | None, cost_per_hour: float | None
+) -> dict[str, Any]:
     scale = 100 if experiment.unit == "percent" else 1
     printed = experiment.published.get(row, {}).get(column, {})
     published = {name: value / (1 if name in COUNTS else scale) for name, value in printed.items()}
@@ -160,8 +198,14 @@ def _described(experiment: Experiment, row: str, column: str, cell: Cell | None)
         return described | {"cited": True}
     measured = {name: cell.metric(name) for name in experiment.metrics_of(column)}
     described["ours"] = {name: vars(value) for name, value in measured.items() if value}
-    known = {"missing": cell.missing, "seconds": round(cell.seconds, 1), "runs": len(cell.runs)}
-    return described | known | {"interval_by": cell.interval_by, "evaluations": list(cell.evaluations)}
+    return described | {
+        "missing": cell.missing,
+        "seconds": cell.seconds if cell.runs else None,
+        "cost": cost_of(cell.seconds, cost_per_hour) if cell.runs else None,
+        "runs": len(cell.runs),
+        "interval_by": cell.interval_by if cell.runs else None,
+        "evaluations": list(cell.evaluations),
+    }
 
 
 def table_lines(experiment: Experiment, cells: Sequence[Cell]) -> list[str]:

@@ -1,12 +1,16 @@
 """An experiment as its YAML file says it: rows and columns of runs, and the numbers published for them."""
 
+import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from fer_core import datasets
 from fer_core.errors import InputError
+from fer_core.experiments.vocabulary import METRICS, OF_A_CELL, OF_ALL_CELLS, SAID_ELSEWHERE
 from fer_core.options import Frozen, merged
 
 FOLDER = Path(__file__).parent
@@ -31,7 +35,20 @@ class Column(Frozen):
     data: str
     test: str | None = None
     options: Values = Field(default_factory=dict)
-    metrics: tuple[str, ...] | None = None
+    metrics: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+
+    @field_validator("data", "test")
+    @classmethod
+    def _data_set_is_known(cls, name: str | None) -> str | None:
+        if name is not None:
+            _require_known([name], datasets.REGISTRY)
+        return name
+
+    @model_validator(mode="after")
+    def _test_is_another(self) -> Self:
+        if self.test == self.data:
+            raise ValueError(f"`test` is for another data set than {self.data}, which is tested by its own protocol")
+        return self
 
 
 class Smoke(Frozen):
@@ -78,20 +95,35 @@ class Experiment(Frozen):
         names = {name: value for name, value in values.items() if name in ("rows", "columns")}
         return {**names, "options": {name: value for name, value in values.items() if name not in names}}
 
+    @field_validator("figures")
+    @classmethod
+    def _figures_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        _require_known(names, (*OF_A_CELL, *OF_ALL_CELLS))
+        return names
+
     @model_validator(mode="before")
     @classmethod
     def _number_of_the_only_metric(cls, values: Any) -> Any:
         """A bare published number is of the column's only metric."""
         if not isinstance(values, dict) or not isinstance(values.get("published"), dict):
             return values
-        published = {
-            row: {name: _by_metric(values, name, cell) for name, cell in (cells or {}).items()}
-            for row, cells in values["published"].items()
-        }
+        published = {row: _by_metric(values, cells) for row, cells in values["published"].items()}
         return {**values, "published": published}
 
     @model_validator(mode="after")
+    def _options_are_of_cells(self) -> Self:
+        places = {"base": self.base, "smoke": self.smoke.options}
+        places |= {f"rows: {name}": own for name, own in self.rows.items()}
+        places |= {f"columns: {name}": own.options for name, own in self.columns.items()}
+        for place, own in places.items():
+            for name in own.keys() & SAID_ELSEWHERE.keys():
+                raise ValueError(f"{place} has {name}, which is not a cell's own option: {SAID_ELSEWHERE[name]}")
+        return self
+
+    @model_validator(mode="after")
     def _names_fit(self) -> Self:
+        for column in self.columns:
+            _require_known(self.metrics_of(column), METRICS)
         for row, cells in self.published.items():
             for column, numbers in cells.items():
                 if column not in self.columns:
@@ -138,17 +170,37 @@ class Experiment(Frozen):
         return merged(merged(kept, self.smoke.options), {"dataset": "synthetic"})
 
 
-def _by_metric(values: Values, column: str, cell: Any) -> Any:
-    if isinstance(cell, dict):
-        return cell
-    own = values.get("columns", {}).get(column)
-    metrics = (own.get("metrics") if isinstance(own, dict) else None) or values.get("metrics") or ["?"]
-    return {metrics[0]: cell} if len(metrics) == 1 else cell
+def _require_known(names: Collection[str], known: Collection[str]) -> None:
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"there is no {', '.join(unknown)}; choose from {', '.join(known)}")
+
+
+def _by_metric(values: Values, cells: Any) -> Any:
+    """A row's published numbers by metric; what is no mapping is left to be refused."""
+    if not isinstance(cells, dict):
+        return {} if cells is None else cells
+    named: Values = {}
+    for column, cell in cells.items():
+        columns = values.get("columns")
+        own = columns.get(column) if isinstance(columns, dict) else None
+        metrics = (own.get("metrics") if isinstance(own, dict) else None) or values.get("metrics")
+        if isinstance(metrics, list) and len(metrics) == 1 and not isinstance(cell, dict):
+            named[column] = {str(metrics[0]): cell}
+        else:
+            named[column] = cell
+    return named
 
 
 def names() -> list[str]:
     """The experiments that come with this project, such as mul_dml/table3."""
     return sorted(file.relative_to(FOLDER).with_suffix("").as_posix() for file in FOLDER.glob("*/*.yaml"))
+
+
+def short_name(name: str) -> str:
+    """An experiment's name, or that of its file, as the name of a folder."""
+    own = name if name in names() else Path(name).stem
+    return re.sub(r"[^A-Za-z0-9_.+]+", "-", own).strip("-.")[:100] or "experiment"
 
 
 def read_experiment(name: str) -> Experiment:
@@ -166,6 +218,8 @@ def read_experiment(name: str) -> Experiment:
         raise InputError(f"{file} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{file} must hold keys such as `title: ...`; fer_core/experiments/README.md names them")
     try:
         return Experiment.model_validate(values)
     except ValidationError as error:

@@ -1,4 +1,7 @@
-"""Which weights are kept: the last ones, their moving average, or those with the least validation loss."""
+"""What is kept of training: which weights (the last, their moving average, the best), and what the steps were like.
+
+K values that are traced, N steps.
+"""
 
 from typing import Any
 
@@ -7,6 +10,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 State = dict[str, Tensor]
+MOST_STEPS = 1000
+"""That are traced: those of DML-Net's figure 15."""
 
 
 class Average:
@@ -82,3 +87,34 @@ class Means:
     def values(self) -> dict[str, float]:
         """The means so far."""
         return {name: float(total) / self.count for name, total in self.sums.items()}
+
+
+class Steps:
+    """Values of each of the first MOST_STEPS steps. They stay on the device, so that a step does not wait for them."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._values_NK: list[Tensor] = []
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        """Count one step's values in: the same names in every step, or never any."""
+        if values and len(self._values_NK) < MOST_STEPS:
+            self._names = list(values)
+            self._values_NK.append(torch.stack(list(values.values())))
+
+    def values(self) -> dict[str, list[float]]:
+        """Name -> one number a step."""
+        return dict(zip(self._names, self._stacked().T.tolist(), strict=True)) if self._names else {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it."""
+        return {"names": self._names, "values": self._stacked() if self._names else None}
+
+    def load_state_dict(self, kept: dict[str, Any]) -> None:
+        """The inverse of `state_dict`."""
+        self._names = kept["names"]
+        self._values_NK = list(kept["values"].unbind()) if self._names else []
+
+    def _stacked(self) -> Tensor:
+        # those of a checkpoint are on the host, those since on the device
+        return torch.stack([values_K.cpu() for values_K in self._values_NK])

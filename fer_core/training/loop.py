@@ -9,7 +9,7 @@ Over several workers the loss is that of the whole batch; batch norm takes its s
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,12 @@ from fer_core.directories import read_tables
 from fer_core.errors import InputError
 from fer_core.gather import gather
 from fer_core.inputs import inputs_of
-from contextlib import nullcontext as deferred_checks
+from fer_core.losses.numerics import NotFiniteError, deferred_checks
 from fer_core.methods.base import Method, Outputs
 from fer_core.patches import draw_views
 from fer_core.reading import FaceTable
 from fer_core.targets import Targets
-from fer_core.training.keeping import Average, Best, Means, State
+from fer_core.training.keeping import Average, Best, Means, State, Steps
 from fer_core.training.networks import build_network, build_objective, load_start
 from fer_core.training.plan import Trained, TrainingPlan, World
 from fer_core.training.validation import Validation
@@ -52,8 +52,8 @@ def train(plan: TrainingPlan, world: World, store: CheckpointStore, progress: Pr
     loop = _Loop(plan, world, method, faces, rows, label_N)
     loop.restore(store.load())
     loop.run(store, progress)
-    class_of_label = [int(faces.label[rows[label_N == label][0]]) for label in loop.known_labels]
-    return Trained(loop.result(), loop.history, faces.classes, faces.poses, class_of_label, loop.counts)
+    steps = loop.steps.values()
+    return Trained(loop.result(), loop.history, steps, faces.classes, faces.poses, loop.class_of_label, loop.counts)
 
 
 def _sub_labels(level: Path, faces: FaceTable, rows: np.ndarray) -> np.ndarray:
@@ -70,17 +70,19 @@ class _Loop:
         self, plan: TrainingPlan, world: World, method: Method, faces: FaceTable, rows: np.ndarray, label_N: np.ndarray
     ) -> None:
         self.plan, self.world, self.method, self.rows = plan, world, method, rows
-        self.known_labels, label_N = np.unique(label_N, return_inverse=True)
+        _, first, label_N = np.unique(label_N, return_index=True, return_inverse=True)
+        self.class_of_label: list[int] = faces.label[rows[first]].tolist()
         self.training_rows = faces.training_rows(rows, label_N)
         self.inputs = inputs_of(method.inputs, faces, plan.face_size, plan.patch, world.device)
         self.counts = self.training_rows.counts(self.inputs.numbers)
         self.sampler = method.sampler(self.training_rows, plan.recipe.batch_size, plan.seed)
         self._build(world)
-        self.validation = Validation(plan, method, faces, self.inputs, self.counts)
+        self.validation = Validation(plan, method, faces, self.inputs, self.class_of_label)
         self.step = 0
         self.history: list[dict[str, float]] = []
         self.means = Means()
         self.best = Best()
+        self.steps = Steps()
 
     def _build(self, world: World) -> None:
         plan, method = self.plan, self.method
@@ -122,7 +124,7 @@ class _Loop:
 
     def _parts(self) -> dict[str, Any]:
         parts = {"network": self.network, "objective": self.objective, "optimizer": self.optimizer}
-        return {**parts, "average": self.average, "best": self.best}
+        return {**parts, "average": self.average, "best": self.best, "steps": self.steps}
 
     def run(self, store: CheckpointStore, progress: Progress) -> None:
         shown, seen = time.perf_counter(), 0
@@ -141,7 +143,8 @@ class _Loop:
                 store.save(self.checkpoint(), self._summary() if not epoch_ends else self.history[-1])
 
     def _end_epoch(self) -> None:
-        validated = self.validation.measured(self.average.network, self.objective, self.step / self.num_steps)
+        with _divergence(self.step):
+            validated = self.validation.measured(self.average.network, self.objective, self.step / self.num_steps)
         self.history.append(self._summary() | validated)
         self.means = Means()
         if self.method.picks_by_validation:
@@ -152,7 +155,8 @@ class _Loop:
         for step in range(self.step, self.num_steps):
             epoch, within = divmod(step, self.sampler.steps_per_epoch)
             drawn = self.sampler.batch(epoch, within, self.world.rank, self.world.size)
-            inputs = self.inputs.drawn(self.rows[drawn], draw_views(self.plan.seed, epoch, drawn))
+            views = draw_views(self.plan.seed, epoch, drawn, self.method.flips)
+            inputs = self.inputs.drawn(self.rows[drawn], views)
             stacked = self.training_rows.targets(drawn).stacked().to(self.world.device, non_blocking=True)
             yield inputs, Targets.of(stacked)
 
@@ -162,10 +166,11 @@ class _Loop:
         for group in self.optimizer.param_groups:
             group["lr"] = self.plan.recipe.rate(self.step, self.num_steps)
         device = self.world.device
-        with torch.autocast(device.type, torch.bfloat16) if self.plan.bfloat16 else nullcontext():
-            own = self.model(inputs)
-        outputs, targets = self._gathered(own, targets)
-        terms = self._terms(outputs, targets)
+        with _divergence(self.step + 1), deferred_checks():
+            with torch.autocast(device.type, torch.bfloat16) if self.plan.bfloat16 else nullcontext():
+                own = self.model(inputs)
+            outputs, targets = self._gathered(own, targets)
+            terms = self._terms(outputs, targets)
         loss = torch.stack(list(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -176,16 +181,13 @@ class _Loop:
             predicted = self.method.predicted(outputs, targets, self.counts)
             right = {} if predicted is None else {"accuracy": (predicted == targets.label_B).float().mean()}
             self.means.add({"loss": loss, **right, **terms})
+            self.steps.add(self.objective.trace)
         return len(targets.label_B)
 
     def _terms(self, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:
         # what the objective draws is drawn alike by every worker, as it sees the same batch
         torch.manual_seed(-1 - (self.plan.seed * 1_000_003 + self.step))
-        try:
-            with deferred_checks():
-                return self.objective(outputs, targets, self.step / self.num_steps)
-        except ValueError as error:
-            raise InputError(f"training diverged at step {self.step + 1}: {error}; use a smaller --lr") from error
+        return self.objective(outputs, targets, self.step / self.num_steps)
 
     def _gathered(self, own: Outputs, targets: Targets) -> tuple[Outputs, Targets]:
         if self.world.size == 1:
@@ -204,6 +206,15 @@ class _Loop:
             raise InputError(f"the loss is {means['loss']} at step {self.step}; use a smaller --lr")
         epoch = -(-self.step // self.sampler.steps_per_epoch)
         return {"epoch": epoch, "step": self.step, "steps": self.num_steps, **means}
+
+
+@contextmanager
+def _divergence(step: int) -> Iterator[None]:
+    """Say what to do where a network made numbers that are none."""
+    try:
+        yield
+    except NotFiniteError as error:
+        raise InputError(f"training diverged at step {step}: {error}; use a smaller --lr") from error
 
 
 def _state_of(network: nn.Module) -> State:

@@ -10,8 +10,9 @@ from torch import Tensor
 from fer_core import methods
 from fer_core.folds import Part
 from fer_core.inputs import CPU
+from fer_core.landmarks.table import with_points
 from fer_core.methods.base import Method, Recipe
-from fer_core.reading import FaceTable, read_faces
+from fer_core.reading import FaceTable, read_faces, read_tested
 from fer_core.targets import Counts
 
 
@@ -58,8 +59,14 @@ class TrainingPlan:
     def read_faces(self) -> FaceTable:
         """The rows, divided as the method needs."""
         method = self.build_method()
-        validation = self.validation or method.picks_by_validation
-        return read_faces(self.faces, self.part, self.seed, method.label, validation)
+        validation = self.validation or method.needs_validation
+        faces = read_faces(self.faces, self.part, self.seed, method.label, validation)
+        return with_points(faces) if method.inputs == "points" else faces
+
+    def read_tested(self, directory: Path, trained: FaceTable) -> FaceTable:
+        """The rows of another data set that a model of this plan, trained on `trained`, can be tested on."""
+        faces = read_tested(directory, trained.classes, trained.poses)
+        return with_points(faces) if self.build_method().inputs == "points" else faces
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,7 @@ class Trained:
     Attributes:
         state: of the network.
         history: one row of means an epoch.
+        steps: what the objective traced of each of the first steps.
         classes, poses: what it was trained to tell apart.
         class_of_label: the class of each label that was trained on.
         counts: what the network was built for.
@@ -85,6 +93,7 @@ class Trained:
 
     state: dict[str, Tensor]
     history: list[dict[str, float]]
+    steps: dict[str, list[float]]
     classes: tuple[str, ...]
     poses: tuple[int, ...]
     class_of_label: list[int]

@@ -6,7 +6,16 @@ import pytest
 
 from fer_core.datasets import ck_plus
 from fer_core.errors import InputError
-from fer_core.folds import HOLD_OUT_SHARE, Part, fold_of_groups, groups_of, hold_out, roles
+from fer_core.folds import (
+    HOLD_OUT_SHARE,
+    VALIDATION_SHARE,
+    Part,
+    fold_of_groups,
+    groups_of,
+    hold_out,
+    roles,
+    with_validation,
+)
 
 PEOPLE = [f"S{number:03d}" for number in range(103)]
 RNG = np.random.default_rng(0)
@@ -124,3 +133,50 @@ def test_ten_folds_of_ck_plus_hold_all_classes_in_training(real_ck_plus):
     assert sorted(len(set(people[fold == k])) for k in range(10)) == [11] * 2 + [12] * 8
     for k in range(10):
         assert len(set(expression[fold != k])) == 7
+
+
+def test_validation_people_are_an_eighth_of_those_who_are_trained_on_and_nobody_else():
+    people = [f"P{number:05d}" for number in range(5000)]
+    before = roles([None] * len(people), people, Part(), seed=0)
+    after = with_validation(before, people)
+    assert {(was, now) for was, now in zip(before, after, strict=True)} == {
+        ("train", "train"),
+        ("train", "valid"),
+        ("test", "test"),
+    }
+    share = after.count("valid") / before.count("train")
+    assert abs(share - VALIDATION_SHARE) < 0.02  # 3.8 standard deviations of 4000 draws
+
+
+@pytest.mark.parametrize("part", [Part(), Part(2, 5)])
+def test_no_group_is_in_two_roles(part):
+    made = np.array(with_validation(roles([None] * len(ROWS), ROWS, part, seed=1), ROWS))
+    people = [set(np.array(ROWS)[made == role]) for role in ("train", "valid", "test")]
+    assert all(people)
+    assert sum(map(len, people)) == len(PEOPLE)
+
+
+def test_who_joins_moves_nobody_from_training_to_validation():
+    for number in range(3, len(PEOPLE)):
+        before, after = (
+            np.array(with_validation(["train"] * count, PEOPLE[:count])) == "valid" for count in (number, number + 1)
+        )
+        assert not (after[:number] & ~before).any()
+    assert with_validation(["train"] * 50, PEOPLE[:50]) == with_validation(["train"] * 103, PEOPLE)[:50]
+
+
+@pytest.mark.parametrize("num_people", range(2, 12))
+def test_somebody_is_always_validated_on_and_somebody_trained_on(num_people):
+    for first in range(60):
+        made = with_validation(["train"] * num_people, PEOPLE[first : first + num_people])
+        assert set(made) == {"train", "valid"}
+
+
+def test_an_official_validation_part_is_kept():
+    given = ["train", "valid", "train", "test"]
+    assert with_validation(given, list("abcd")) == given
+
+
+def test_one_person_cannot_be_trained_and_validated_on():
+    with pytest.raises(InputError, match="the training rows are of one subject, so none can be kept for validation"):
+        with_validation(["train", "train", "test"], ["a", "a", "b"])

@@ -84,6 +84,13 @@ def test_a_draw_is_the_same_whichever_worker_and_batch_makes_it():
     assert whole.dtype == np.int64
 
 
+def test_without_flips_the_places_are_the_same_and_none_is_mirrored():
+    rows = np.arange(200)
+    views, plain = draw_views(3, 2, rows), draw_views(3, 2, rows, flips=False)
+    np.testing.assert_array_equal(plain // 2, views // 2)
+    assert set(plain.tolist()) == {0, 2, 4, 6, 8}
+
+
 def is_uniform(counts):
     return chisquare(counts).pvalue > 1e-4
 

@@ -192,7 +192,9 @@ def test_a_loss_that_is_not_finite_names_the_rate(faces_path, method):  # noqa: 
 
 def test_weights_of_a_file_are_what_training_starts_from(tmp_path, faces_path):  # noqa: F811
     generator = torch.Generator().manual_seed(0)
-    network = build_network(methods.REGISTRY["cnn"](methods.REGISTRY["cnn"].Options()), "resnet18", 24, Counts(3), seed=9)
+    network = build_network(
+        methods.REGISTRY["cnn"](methods.REGISTRY["cnn"].Options()), "resnet18", 24, Counts(3), seed=9
+    )
     state = {name: value.clone() for name, value in network.backbone.state_dict().items()}
     state["conv1.weight"] = torch.randn(64, 3, 7, 7, generator=generator)
     save_file(state, tmp_path / "published.safetensors")

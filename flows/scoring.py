@@ -1,0 +1,22 @@
+"""A registered model in use: pictures, or pairs of them -> what it says."""
+
+from typing import Any
+
+from prefect import flow
+
+from fer_core.config import ScoreOptions
+from flows.summary import Summary
+from tasks.registered import find_model
+from tasks.scoring import choose_threshold, decide_pairs, score_folder
+
+
+@flow(name="score-command")
+def score(options: ScoreOptions) -> dict[str, Any]:
+    """Folder of pictures -> predictions; or pairs of pictures -> decisions."""
+    model = find_model(options.home, options.model_name, options.version)
+    if options.task == "pictures":
+        return Summary().scored(model.name, model.version, score_folder(options, model)).values
+    threshold = choose_threshold(options, model)
+    scores = score_folder(options, model)
+    decisions = decide_pairs(options, model, scores, threshold)
+    return Summary().scored(model.name, model.version, scores, decisions).values

@@ -1,0 +1,130 @@
+"""RegisteredModel models in use: which version, what it is made of, what it was tested on."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from fer_core.config import CropOptions
+from fer_core.directories import MANIFEST, read_manifest
+from fer_core.errors import InputError
+from fer_core.estimated_expressions import Labeller
+from fer_core.predictor import Predictor
+from fer_core.runs import DESCRIPTION, RunDescription
+from infra.mlflow_engine import CHAMPION, Registry
+from tasks.evaluation import PREDICTIONS
+from tasks.registry import open_registry
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A version of a registered model.
+
+    Attributes:
+        content: of its run and its level: what depends on the model goes by these.
+        description: how its network was made.
+    """
+
+    registry: Registry
+    version: int
+    content: dict[str, str]
+    description: RunDescription
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return self.registry.model_name
+
+    @property
+    def title(self) -> str:
+        """What messages and `expression_by` call it."""
+        return f"{self.name} version {self.version}"
+
+    @property
+    def decides_by(self) -> str:
+        """As methods.Method.decides_by."""
+        return self.description.build_method().decides_by
+
+    def predictor(self) -> Predictor:
+        """Load it."""
+        return self.registry.predictor(self.version)
+
+    def evaluation(self) -> pa.Table:
+        """What it said of the people it was tested on."""
+        return pq.read_table(self.registry.artifact(self.version, PREDICTIONS))
+
+
+@task(cache_policy=NO_CACHE)
+def find_model(home: Path, name: str, version: int | None) -> RegisteredModel:
+    """Look a model up in the registry.
+
+    Args:
+        version: None takes the champion.
+
+    Raises:
+        InputError: there is no such version, no champion, or the model does not look at pictures.
+    """
+    return registered(home, name, version)
+
+
+def registered(home: Path, name: str, version: int | None) -> RegisteredModel:
+    """As find_model, within a task."""
+    registry = open_registry(home, name)
+    version = version or registry.version_of(CHAMPION)
+    if version is None:
+        raise _no_champion(registry)
+    tags = registry.tags_of(version)
+    manifests = {
+        part: read_manifest(registry.model_file(version, f"{tags[part]}/{MANIFEST}").parent) for part in _PARTS
+    }
+    content = {part: manifest.content for part, manifest in manifests.items()}
+    described = json.loads(registry.model_file(version, f"{tags['run']}/{DESCRIPTION}").read_text())
+    made = RegisteredModel(registry, version, content, RunDescription(**described))
+    if made.description.build_method().inputs != "pictures":
+        raise InputError(f"{made.title} ({made.description.method}) looks at landmarks, not at pictures")
+    return made
+
+
+_PARTS = ("run", "level")
+
+
+def _no_champion(registry: Registry) -> InputError:
+    labels = list(registry.all_tags())
+    own = [label for label in labels if label.startswith(f"{registry.model_name} version ")]
+    if own:
+        return InputError(
+            f"model {registry.model_name} has no champion; promote one of {', '.join(own)}, or name it by its number"
+        )
+    names = sorted({label.rpartition(" version ")[0] for label in labels})
+    known = f"it holds {', '.join(names)}" if names else "it is empty: run retrain first"
+    return InputError(f"there is no model {registry.model_name} in the registry {registry.uri}; {known}")
+
+
+def labeller_of(options: CropOptions) -> RegisteredModel | None:
+    """The expression model that `--expressions estimated` asks; None where it is not given.
+
+    Raises:
+        InputError: there is no such model, or it says no expression.
+    """
+    if options.expression_model is None:
+        return None
+    model = registered(options.home, options.expression_model, options.expression_version)
+    if model.decides_by == "distance":
+        raise InputError(f"--expression-model: {model.title} tells people apart and says no expression")
+    return model
+
+
+def label_by(predictor: Predictor) -> Labeller:
+    """What a model gives for face crops: the most probable expression of each, and its probability."""
+
+    def label(faces_BHWC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        made = predictor.predict_faces(faces_BHWC)
+        probability_B = made.probability[np.arange(len(faces_BHWC)), made.expression]
+        return np.array(predictor.classes)[made.expression], probability_B
+
+    return label

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from test_reading import faces_of
+
+from fer_core.divided import read_divided, read_undivided
+from fer_core.folds import Part, hold_out, roles, with_validation
+
+ROWS = [(None, f"S{number // 2:02d}", None, ("fear", "anger", None)[number % 3]) for number in range(24)]
+MIXED = [
+    ("train", "ann", "q1", "fear"),
+    ("test", None, "q2", "anger"),
+    ("valid", None, None, None),
+    ("train", None, "q2", "fear"),
+]
+
+
+def test_rows_stand_in_the_order_of_their_shards_with_what_keeps_them_together(tmp_path):
+    rows = read_undivided(faces_of(tmp_path, MIXED), ["expression"])
+    assert rows.sample_id.tolist() == ["id0", "id1", "id2", "id3"]
+    assert rows.group.tolist() == ["ann", "q2", "id2", "q2"]
+    assert rows.subject.tolist() == ["ann", None, None, None]
+    assert rows.role.tolist() == ["test"] * 4
+    assert rows.objects("expression").tolist() == ["fear", "anger", None, "fear"]
+
+
+def test_an_official_split_is_the_role(tmp_path):
+    rows = read_divided(faces_of(tmp_path, MIXED), Part(), 0, ["expression"])
+    assert rows.role.tolist() == ["train", "test", "valid", "train"]
+
+
+@pytest.mark.parametrize("part", [Part(), Part(1, 4)])
+@pytest.mark.parametrize("validation", [False, True])
+def test_roles_are_those_of_the_groups(tmp_path, part, validation):
+    rows = read_divided(faces_of(tmp_path, ROWS), part, 5, ["expression"], validation)
+    groups = [subject for _, subject, _, _ in ROWS]
+    expected = roles([None] * 24, groups, part, 5)
+    expected = with_validation(expected, groups) if validation else expected
+    assert rows.role.tolist() == expected
+    assert ("valid" in expected) == validation
+    if part.folds is None:
+        assert [role == "test" for role in expected] == hold_out(groups).tolist()
+
+
+def test_numbers_say_what_an_unknown_one_is(tmp_path):
+    more = [{"intensity": 0.5}, {}, {"intensity": 0.0}, {}]
+    rows = read_undivided(faces_of(tmp_path, MIXED, more), ["intensity", "pose_bin"])
+    np.testing.assert_array_equal(rows.numbers("intensity", np.nan), [0.5, np.nan, 0.0, np.nan])
+    assert rows.numbers("pose_bin", -1).tolist() == [-1] * 4
+
+
+def test_columns_that_are_always_read_may_be_asked_for_too(tmp_path):
+    rows = read_undivided(faces_of(tmp_path, MIXED), ["split", "rotation", "subject_id"])
+    assert rows.table.column_names == ["sample_id", "split", "subject_id", "sequence_id", "rotation"]

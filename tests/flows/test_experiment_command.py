@@ -1,0 +1,191 @@
+"""The experiment command as a person runs it: a table of one's own, reuse, a kill, two networks at once, all tables."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from whole_commands import PROJECT, killed_when, run, start
+
+from fer_core.experiments import spec
+from infra.mlflow_engine import Registry
+from infra.mlflow_runs import PARENT
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(900),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # MLflow's own, of SQLAlchemy
+]
+OWN: dict[str, Any] = {
+    "title": "Our own",
+    "question": "Is the manifold better than a classifier?",
+    "metrics": ["accuracy", "knn_accuracy"],
+    "unit": "percent",
+    "base": {
+        "backbone": "resnet18",
+        "face_size": 32,
+        "batch_size": 16,
+        "epochs": 2,
+        "rotations": [0],
+        "resamples": 100,
+    },
+    "columns": {"drawn": {"data": "synthetic"}, "CK+": {"data": "ck_plus"}},
+    "rows": {"Classifier": {"method": "cnn"}, "Manifold": {"method": "sgm"}},
+    "published": {"Classifier": {"drawn": {"accuracy": 40}}, "Manifold": {"drawn": {"accuracy": 50}}},
+    "figures": ["confusion"],
+}
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""As the networks that are trained apart have one each, and sums are split over threads."""
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    own = tmp_path_factory.mktemp("own") / "our own.yaml"
+    own.write_text(yaml.safe_dump(OWN, sort_keys=False))
+    return str(own)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, file: str) -> tuple[Path, dict[str, Any]]:
+    home = tmp_path_factory.mktemp("home")
+    return home, run(home, "experiment", file, "--json", "--cost-per-hour", "3600", **ONE_THREAD).values
+
+
+def measured(values: dict[str, Any]) -> list[tuple[str, str, Any, Any]]:
+    """What must not differ from run to run."""
+    return [(cell["row"], cell["column"], cell["ours"], cell["evaluations"]) for cell in values["cells"]]
+
+
+def made_at(home: Path, pattern: str) -> dict[str, int]:
+    return {file.as_posix(): file.stat().st_mtime_ns for file in sorted(home.glob(f"{pattern}/manifest.json"))}
+
+
+def test_a_table_of_ones_own(undisturbed: tuple[Path, dict[str, Any]]) -> None:
+    _, values = undisturbed
+    (classifier, empty, manifold, other) = values["cells"]
+    for cell in (classifier, manifold):
+        assert cell["runs"] == 1
+        assert cell["missing"] is None
+        assert set(cell["ours"]) == {"accuracy", "knn_accuracy"}
+        assert cell["seconds"] > 0
+        assert cell["cost"] == pytest.approx(cell["seconds"])
+    for cell in (empty, other):
+        assert (cell["missing"], cell["ours"], cell["seconds"]) == ("ck_plus", {}, None)
+    assert values["training_seconds"] == pytest.approx(classifier["seconds"] + manifold["seconds"])
+    assert values["cost"] == pytest.approx(values["training_seconds"])
+    assert values["reused"] == []
+    assert [line.split("  ")[0] for line in values["table"]] == ["", "Classifier", "Manifold"]
+    assert values["orders"][0]["better"] == "Manifold"
+    assert Path(values["directory"]).name.startswith("our-own-")
+    page = Path(values["report"]).read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert "not at hand: ck_plus" in page
+    stored = json.loads((Path(values["directory"]) / "results.json").read_text())
+    assert stored == {"cells": values["cells"], "orders": values["orders"]}
+
+
+def test_the_table_is_an_mlflow_run_with_two_below_it(undisturbed: tuple[Path, dict[str, Any]]) -> None:
+    home, values = undisturbed
+    store = Registry(home, None, "fer").runs("fer-experiments")
+    assert store.find("digest", Path(values["directory"]).name, "FINISHED") == [values["mlflow_run"]]
+    assert len(store.find(PARENT, values["mlflow_run"], "FINISHED")) == 2
+
+
+def test_the_same_command_again_trains_nothing(undisturbed: tuple[Path, dict[str, Any]], file: str) -> None:
+    home, values = undisturbed
+    before = made_at(home, "*/*")
+    again = run(home, "experiment", file, "--json", "--cost-per-hour", "3600", **ONE_THREAD).values
+    assert {"train", "subdivide", "evaluate", "table"} <= set(again["reused"])
+    assert made_at(home, "*/*") == before
+    same = ("cells", "orders", "table", "directory", "mlflow_run", "training_seconds", "cost")
+    assert {name: again[name] for name in same} == {name: values[name] for name in same}
+
+
+def test_a_killed_experiment_goes_on_with_the_cell_it_was_in(
+    tmp_path: Path, undisturbed: tuple[Path, dict[str, Any]], file: str
+) -> None:
+    process = start(tmp_path, "experiment", file, "--json", **ONE_THREAD)
+    killed_when(process, tmp_path, "runs/synthetic-sgm-*/started.json")
+    first = {**made_at(tmp_path, "runs/synthetic-cnn-*"), **made_at(tmp_path, "evaluations/synthetic-cnn-*")}
+    assert len(first) == 2
+    assert not made_at(tmp_path, "runs/synthetic-sgm-*")
+    values = run(tmp_path, "experiment", file, "--json", **ONE_THREAD).values
+    assert first.items() <= made_at(tmp_path, "*/*").items()
+    assert measured(values) == measured(undisturbed[1])
+    assert values["table"] == undisturbed[1]["table"]
+    assert (values["cost"], values["cells"][0]["cost"]) == (None, None)
+
+
+def test_networks_that_are_trained_at_once_give_the_same_table(
+    tmp_path: Path, undisturbed: tuple[Path, dict[str, Any]], file: str
+) -> None:
+    values = run(tmp_path, "experiment", file, "--json", "--parallel", "2", **ONE_THREAD).values
+    assert measured(values) == measured(undisturbed[1])
+    assert values["table"] == undisturbed[1]["table"]
+    assert "train" in values["reused"], "the cells find their networks made"
+
+
+def test_a_dry_run_makes_nothing(tmp_path: Path, file: str) -> None:
+    told = run(tmp_path, "experiment", file, "--dry-run", "--set", "mul_dml.thresholds=[0.2,0.4]")
+    assert "Classifier, CK+: left empty, no --data ck_plus=FOLDER" in told.out
+    assert "'thresholds': [0.2, 0.4]" in told.out
+    assert not list(tmp_path.glob("*/*/manifest.json"))
+
+
+@pytest.fixture(scope="module")
+def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., dict[str, Any]]]:
+    """Commands in one process, whose start-up they share; what each leaves is in one home."""
+    home = tmp_path_factory.mktemp("home")
+    with (
+        (home / "progress.txt").open("w") as progress,
+        subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("commands_of_one_process.py")), str(home)],
+            cwd=PROJECT,
+            env={**os.environ, **ONE_THREAD},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=progress,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        answers = process.stdout
+
+        def run_command(*arguments: str) -> dict[str, Any]:
+            print(json.dumps(arguments), file=process.stdin, flush=True)
+            answer = json.loads(answers.readline())
+            assert answer["code"] == 0, answer["fault"] or (home / "progress.txt").read_text()[-2000:]
+            return answer
+
+        yield run_command
+        process.stdin.close()
+
+
+NEED_MORE = {"training", "label_audit"}
+"""Figures of which one epoch on a few faces may show nothing."""
+FEW_PAIRS = {"tar_at_far_0.001", "tar_at_far_0.0001"}
+"""Metrics that a few pairs cannot tell."""
+
+
+@pytest.mark.parametrize("name", spec.names())
+def test_every_table_has_a_smoke_run_of_two_minutes(ask: Callable[..., dict[str, Any]], name: str) -> None:
+    answer = ask("experiment", name, "--smoke", "--json")
+    values = json.loads(answer["out"].splitlines()[-1])
+    matrix = spec.read_experiment(name).of_size(smoke=True)
+    assert answer["processor_seconds"] < 120
+    ours = [cell for cell in values["cells"] if not cell.get("cited")]
+    assert len(ours) == len(matrix.rows) * len(matrix.columns)
+    assert all(cell["runs"] >= 1 and cell["missing"] is None for cell in ours)
+    for column in matrix.columns:
+        told = {metric for cell in ours if cell["column"] == column for metric in cell["ours"]}
+        assert set(matrix.metrics_of(column)) - told <= FEW_PAIRS
+    drawn = {picture.stem.split("-")[0] for picture in Path(values["directory"]).glob("figures/*.png")}
+    assert set(matrix.figures) - drawn <= NEED_MORE
+    assert "its numbers say nothing" in Path(values["report"]).read_text()
+    assert values["mlflow_run"]
