@@ -22,9 +22,9 @@ def assess_verification(case: Case, progress: Progress) -> Assessed:
     made = embed_rows(predictor.network, predictor.description.inputs(faces), rows, progress).embedding_ND
     pairs, left_out = _pairs(case, rows)
     found = assess_pairs(made, faces.sample_id[rows], faces.group[rows], pairs, case.seed, case.resamples)
-    which = "made of the test people" if case.pairs is None else "of the data set's protocol"
+    which = "of the test people" if case.pairs is None else "of the data set's protocol"
     notes = [
-        f"{len(pairs)} pairs {which} in {len(np.unique(pairs.fold))} folds, each fold's threshold chosen on the others.",
+        f"{len(pairs)} pairs {which} in {len(found.measured.folds)} folds, each fold's threshold chosen on the others.",
         "Nobody in a pair was trained on. Intervals are 95 % by a bootstrap over people, both of a pair.",
     ]
     if sum(left_out):

@@ -192,6 +192,11 @@ class DmlNet(Method):
     from_scratch = Recipe(epochs=20, batch_size=15, lr=1e-3, one_cycle=True)
     options: DmlNetOptions
 
+    @property
+    def uses_identities(self) -> bool:
+        """Five-tuples are of several people."""
+        return True
+
     def body(self, new_backbone: Callable[[], nn.Module]) -> nn.Module:
         """Three channels and their fusion, or one backbone."""
         if not self.options.has("mfe"):

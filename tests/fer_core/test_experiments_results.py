@@ -117,6 +117,13 @@ def test_orders_of_single_runs_go_by_both_intervals():
     assert verdicts(cell("one", 0.7, half=0.04), cell("two", 0.8, half=0.03)) == [("one", "two", "reversed")]
 
 
+def test_uneven_intervals_are_joined_end_by_end():
+    one = Cell("one", "CK+", ({"accuracy": Interval(0.8, 0.77, 0.86)},))
+    two = Cell("two", "CK+", ({"accuracy": Interval(0.7, 0.62, 0.74)},))
+    (order,) = orders(small.experiment(published=PUBLISHED), [one, two])
+    assert ends(order.difference) == (0.1, 0.05, 0.2)
+
+
 def test_equal_results_cannot_be_told_apart():
     assert verdicts(cell("one", 0.8), cell("two", 0.8)) == [("one", "two", "cannot be told apart")]
 

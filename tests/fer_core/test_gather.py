@@ -21,7 +21,7 @@ OPTIONS = {
     "mul_dml": SLICES,
     "cnn": {},
     "triplet": {"embedding_size": 4},
-    "dml_net": {"embedding_size": 4, "branch_size": 4, "phase_one": 0.0, "pose_margin": 3.0, "identity_margin": 3.0},
+    "dml_net": {"embedding_size": 4, "branch_size": 8, "phase_one": 0, "triplets_from": 0},
     "verification": {"embedding_size": 4, "pdm": 0.3, "pdp": 0.4, "ce": 0.6, "mtl": 0.7},
     "verification fbv": {"embedding_size": 4, "base": "arcface", "scale": 8.0, "fbv": 0.5},
     "verification centroids": {"embedding_size": 4, "base": "arcface_centroid"},

@@ -13,7 +13,8 @@ from fer_core.methods import REGISTRY
 from fer_core.patches import NUM_VIEWS, Patches
 from fer_core.reading import read_faces
 from fer_core.synthetic import Face, render
-from fer_core.training import World, _Loop, train
+from fer_core.training import World, train
+from fer_core.training.loop import _Loop
 from fer_core.turning import turned_patches
 
 RNG = np.random.default_rng(0)
@@ -131,12 +132,12 @@ def test_an_epoch_draws_the_same_pictures_angles_and_views_in_both_forms(two_for
     for folder in two_forms:
         loop, seen = loop_of(tiny_plan(folder)), []
 
-        def record(rows, views, faces=loop.faces, seen=seen):
+        def record(rows, views, faces=loop.inputs.faces, seen=seen):
             seen.append((faces.sample_id[rows].tolist(), faces.rotation[rows].tolist(), views.tolist()))
             return torch.zeros(0)
 
-        monkeypatch.setattr(loop, "_patches_of", record)
-        labels = [batch_labels.tolist() for _, batch_labels in loop._batches()]
+        monkeypatch.setattr(loop.inputs, "drawn", record)
+        labels = [targets.label_B.tolist() for _, targets in loop._batches()]
         drawn.append((seen, labels))
     assert drawn[0] == drawn[1]
     angles = [angle for _, batch, _ in drawn[0][0] for angle in batch]

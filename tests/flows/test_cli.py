@@ -92,7 +92,7 @@ def test_an_option_like_no_other_is_answered_with_all():
         ("mul_dml:\n  slices: 3", r"unknown option --mul-dml\.slices; did you mean .*--mul-dml\.slice-size"),
         ("epochs: many", "--epochs 'many': Input should be a valid integer"),
         ("epochs: [1]", r"--epochs \[1\]: Input should be a valid integer"),
-        ("method: knn", "--method 'knn': choose one of cnn, sgm, mul_dml"),
+        ("method: knn", "--method 'knn': choose one of cnn, triplet, sgm, mul_dml"),
         ("mul_dml: 3", "--mul-dml 3: Input should be a valid dictionary"),
         ("rotations: [0, x]", "--rotations 'x': Input should be a valid number"),
     ],
