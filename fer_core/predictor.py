@@ -14,6 +14,7 @@ from fer_core.evaluation.neighbours import count_votes, majority, nearest
 from fer_core.faces.finding import Cropping, Face, find_faces
 from fer_core.faces.placement import by_frame
 from fer_core.faces.warp import crops_of
+from fer_core.folding import folded
 from fer_core.ingest import decode, picture_problem
 from fer_core.levels import Level, read_level
 from fer_core.patches import Patches
@@ -77,7 +78,7 @@ class Predictor:
 
     def __init__(self, run: Path, level: Path) -> None:
         self.description = read_description(run)
-        self.network = load_network(run)
+        self.network = folded(load_network(run)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.level: Level = read_level(level)
         self.classes = tuple(self.description.classes)
         self.decides_by = self.description.build_method().decides_by

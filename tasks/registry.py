@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.compute as pc
+import pyarrow as pa
 import pyarrow.parquet as pq
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
@@ -16,19 +16,15 @@ from prefect.cache_policies import NO_CACHE
 
 from fer_core import gate, runs
 from fer_core.config import RetrainOptions
-from fer_core.directories import folder_at, read_columns, read_manifest
+from fer_core.directories import folder_at
 from fer_core.errors import InputError
 from fer_core.files import digest_of
-from fer_core.predictor import Predictor
-from fer_core.reading import open_pictures, without_margin
+from fer_core.rivals import decisions_of
 from infra.mlflow_engine import CHALLENGER, CHAMPION, PREVIOUS, PROJECT, Candidate, Registry
 from infra.progress import logger
 from infra.settings import Settings
 from tasks.evaluation import FIGURES, METRICS, PREDICTIONS, REPORT
 from tasks.made import Level, Made
-
-AT_ONCE = 256
-"""Crops that a rival's model is given together."""
 
 
 @dataclass(frozen=True)
@@ -135,43 +131,22 @@ def promote_if_better(home: Path, model_name: str, version: int | None, dry_run:
 
 def _decide(registry: Registry, version: int, champion: int | None, tags: dict[str, str]) -> gate.Decision:
     own = _predictions(registry, version)
-    truth, subject = own["truth"], own["subject"]
-    correct = own["decision"] == truth
+    names = ("sample_id", "subject", "truth", "decision")
+    sample_id, subject, truth, decision = (np.array(own[name].to_pylist()) for name in names)
     if champion is None:
-        return gate.decide(correct, None, truth, subject)
+        return gate.decide(decision == truth, None, truth, subject)
     if registry.tags_of(champion)["test_rows"] == tags["test_rows"]:
         rival = _predictions(registry, champion)
-        decision_of = dict(zip(rival["sample_id"].tolist(), rival["decision"].tolist(), strict=True))
-        rival_decision = np.array([decision_of[name] for name in own["sample_id"].tolist()])
+        decision_of = dict(zip(rival["sample_id"].to_pylist(), rival["decision"].to_pylist(), strict=True))
+        rival_decision = np.array([decision_of[name] for name in sample_id.tolist()])
     else:
         logger.info("gate      the champion was tested on other rows: it is run on this version's")
-        rival_decision = _predict(registry.predictor(champion), tags["faces"], own["sample_id"])
-    return gate.decide(correct, rival_decision == truth, truth, subject)
+        rival_decision = decisions_of(registry.predictor(champion), folder_at(tags["faces"]), own)
+    return gate.decide(decision == truth, rival_decision == truth, truth, subject)
 
 
-def _predictions(registry: Registry, version: int) -> dict[str, np.ndarray]:
-    table = pq.read_table(registry.artifact(version, PREDICTIONS))
-    return {name: np.array(table[name].to_pylist()) for name in ("sample_id", "subject", "truth", "decision")}
-
-
-def _predict(predictor: Predictor, faces: str, sample_id: np.ndarray) -> np.ndarray:
-    """What a registered model says of the upright crops of some samples."""
-    folder = folder_at(faces)
-    names = read_columns(folder, "part-", ["sample_id", "rotation"])
-    upright = pc.equal(names["rotation"], 0.0)
-    place_of = {
-        name: place
-        for place, (name, is_upright) in enumerate(
-            zip(names["sample_id"].to_pylist(), upright.to_pylist(), strict=True)
-        )
-        if is_upright
-    }
-    crops, margin = open_pictures(folder), read_manifest(folder).config.get("margin", 0)
-    found = []
-    for start in range(0, len(sample_id), AT_ONCE):
-        places = [place_of[name] for name in sample_id[start : start + AT_ONCE].tolist()]
-        found.append(predictor.predict_faces(without_margin(crops.images(places), margin)).expression)
-    return np.array(predictor.classes)[np.concatenate(found)]
+def _predictions(registry: Registry, version: int) -> pa.Table:
+    return pq.read_table(registry.artifact(version, PREDICTIONS))
 
 
 def _apply(registry: Registry, version: int, champion: int | None, decision: gate.Decision) -> None:

@@ -27,6 +27,7 @@ OPTIONS = {
     "cnn": {},
     "sgm": {"embedding_size": 8},
     "mul_dml": {"thresholds": [0.2, 0.5], "slice_size": 8},
+    "verification": {"embedding_size": 4},
 }
 
 
