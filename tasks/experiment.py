@@ -139,6 +139,12 @@ def files_of(folds: list[Fold], plan: CellPlan) -> CellFiles:
     if not folds:
         return CellFiles(plan.row, plan.column, None, None, None)
     first = folds[0]
+    num_folds = len(plan.options[0].parts)
     return CellFiles(
-        plan.row, plan.column, first.levels[-1].run.path, first.levels[-1].groups.path, first.evaluation.path
+        plan.row,
+        plan.column,
+        first.levels[-1].run.path,
+        first.levels[-1].groups.path,
+        first.evaluation.path,
+        tuple(fold.evaluation.path for fold in folds[:num_folds]),
     )

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from fer_core import figures
 from fer_core.assessment.base import Drawn
+from fer_core.evaluation.classification import confusion_matrix
 from fer_core.evaluation.verification import Verification, verification
 from fer_core.experiments.results import Cell
 from fer_core.experiments.spec import Experiment
@@ -24,13 +25,17 @@ LOSSES = {"triplet": "traditional", "dual_triplet": "dual"}
 
 @dataclass(frozen=True)
 class CellFiles:
-    """The folders of a cell's first run, its level and its evaluation; None where it was not run."""
+    """The folders of a cell's first run, its level and its evaluation; None where it was not run.
+
+    Of a cross-validation `folds` are the evaluations of the first seed's folds, that of the first run among them.
+    """
 
     row: str
     column: str
     run: Path | None
     level: Path | None
     evaluation: Path | None
+    folds: tuple[Path, ...] = ()
 
     @property
     def title(self) -> str:
@@ -82,17 +87,30 @@ def _published(experiment: Experiment, row: str, column: str, metric: str) -> fl
 
 
 def _of_cells(name: str, files: list[CellFiles]) -> list[Drawn]:
-    """A figure of the cells' own evaluations, one a cell that has it."""
+    """A figure of the cells' own evaluations, one a cell that has it. Of folds there is the confusion alone."""
     found = []
     for number, one in enumerate(files):
         assert one.evaluation is not None
+        heading = f"{name.replace('_', ' ').capitalize()}: {one.title}"
         picture = one.evaluation / "figures" / f"{name}.png"
         if picture.exists():
-            heading = f"{name.replace('_', ' ').capitalize()}: {one.title}"
-            found.append(
-                Drawn(f"{name}-{number}", heading, f"Of the evaluation {one.evaluation.name}.", picture.read_bytes())
-            )
+            caption = f"Of the evaluation {one.evaluation.name}."
+            found.append(Drawn(f"{name}-{number}", heading, caption, picture.read_bytes()))
+        elif name == "confusion" and one.folds:
+            caption = f"Of {len(one.folds)} folds together. Rows are the labels, columns what the models say."
+            found.append(Drawn(f"{name}-{number}", heading, caption, _confusion_of_folds(one)))
     return found
+
+
+def _confusion_of_folds(one: CellFiles) -> bytes:
+    assert one.run is not None
+    classes = read_description(one.run).classes
+    tables = [pq.read_table(fold / "predictions.parquet", columns=["truth", "decision"]) for fold in one.folds]
+    truth, decision = (
+        np.array([classes.index(label) for table in tables for label in table[name].to_pylist()])
+        for name in ("truth", "decision")
+    )
+    return figures.confusion_matrix(confusion_matrix(truth, decision, len(classes)), classes)
 
 
 def _by_column(files: list[CellFiles]) -> dict[str, list[CellFiles]]:

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import cv2
@@ -238,6 +239,23 @@ def test_figures_of_the_cells_are_taken_from_their_evaluations(make):
     drawn = draw(read, [result("two", "drawn", 0.5)], [one, two])
     assert [(one.name, one.heading) for one in drawn[1:]] == [("pose_table-1", "Pose table: two, drawn")]
     assert drawn[1].png == png
+
+
+def test_the_confusion_of_folds_is_drawn_of_all_of_them_together(make, tmp_path, monkeypatch):
+    calls = spied(monkeypatch, "confusion_matrix")
+    one, folds = make("one"), []
+    for fold, decisions in enumerate((["anger", "surprise"], ["anger", "anger"])):
+        folds.append(tmp_path / f"fold-{fold}")
+        folds[-1].mkdir()
+        table = pa.table({"truth": ["anger", "surprise"], "decision": decisions})
+        write_table(folds[-1] / "predictions.parquet", table)
+    read = small.experiment(figures=["confusion", "tsne"])
+    drawn = draw(read, [result("one", "drawn", 0.5)], [dataclasses.replace(one, folds=tuple(folds))])
+    assert [one.heading for one in drawn] == ["Results", "Confusion: one, drawn"]
+    assert "2 folds" in drawn[1].caption
+    ((counts, classes),) = calls
+    assert classes == list(CLASSES)
+    assert counts.tolist() == [[2, 0, 0], [0, 0, 0], [1, 0, 1]]
 
 
 def test_nothing_is_drawn_where_nothing_was_run():
