@@ -218,6 +218,8 @@ class TrainOptions(CropOptions, MethodOptions):
 
     @model_validator(mode="after")
     def _weights_are_a_file(self) -> Self:
+        if self.weights is not None and methods.REGISTRY[self.method].inputs == "points":
+            raise ValueError(f"--weights is of a backbone, and {self.method} has none")
         if self.weights is not None and not self.weights.is_file():
             raise ValueError(f"--weights {self.weights} does not exist or is not a file")
         return self

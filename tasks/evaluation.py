@@ -15,6 +15,7 @@ from fer_core.assessment.page import page
 from fer_core.assessment.protocols import PROTOCOLS
 from fer_core.code_digest import code_digest
 from fer_core.config import EvaluateOptions
+from fer_core.datasets.base import Pair
 from fer_core.directories import Directory
 from fer_core.files import write_bytes, write_json, write_table
 from fer_core.folds import Part
@@ -81,9 +82,13 @@ def _case(options: EvaluateOptions, faces: Made, level: Level, part: Part, teste
     trained = plan.read_faces()
     table = trained if tested is None else plan.read_tested(tested.path, trained)
     predictor = Predictor(level.run.path, level.groups.path)
-    protocol_pairs = options.adapter.pairs
-    pairs = None if protocol_pairs is None or options.source is None else protocol_pairs(options.source)
-    return Case(predictor, table, trained, options.seed, options.resamples, pairs)
+    return Case(predictor, table, trained, options.seed, options.resamples, _pairs(options, predictor))
+
+
+def _pairs(options: EvaluateOptions, predictor: Predictor) -> list[Pair] | None:
+    """The pairs that the data set prescribes, for a model that is tested on pairs."""
+    prescribed, is_asked = options.adapter.pairs, predictor.description.build_method().protocol == "pairs"
+    return prescribed(options.source) if prescribed and options.source and is_asked else None
 
 
 def _write_pages(

@@ -1,4 +1,4 @@
-"""RegisteredModel models in use: which version, what it is made of, what it was tested on."""
+"""Registered models in use: which version, what it is made of, what it was tested on."""
 
 import json
 from dataclasses import dataclass

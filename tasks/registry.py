@@ -131,6 +131,8 @@ def promote_if_better(home: Path, model_name: str, version: int | None, dry_run:
 
 def _decide(registry: Registry, version: int, champion: int | None, tags: dict[str, str]) -> gate.Decision:
     own = _predictions(registry, version)
+    if champion is not None:
+        _require_one_kind(registry, version, champion)
     names = ("sample_id", "subject", "truth", "decision")
     sample_id, subject, truth, decision = (np.array(own[name].to_pylist()) for name in names)
     if champion is None:
@@ -143,6 +145,14 @@ def _decide(registry: Registry, version: int, champion: int | None, tags: dict[s
         logger.info("gate      the champion was tested on other rows: it is run on this version's")
         rival_decision = decisions_of(registry.predictor(champion), folder_at(tags["faces"]), own)
     return gate.decide(decision == truth, rival_decision == truth, truth, subject)
+
+
+def _require_one_kind(registry: Registry, version: int, champion: int) -> None:
+    """Raise InputError where the two models are tested in different ways, so that nothing can be compared."""
+    kinds = [registry.predictor(one).description.build_method() for one in (champion, version)]
+    if kinds[0].protocol != kinds[1].protocol:
+        said = f"version {champion} is tested on {kinds[0].protocol}, version {version} on {kinds[1].protocol}"
+        raise InputError(f"{registry.model_name}: {said}; register it under another --model-name")
 
 
 def _predictions(registry: Registry, version: int) -> pa.Table:

@@ -48,7 +48,6 @@ def page(
             details=[("Configuration", list(details.items())), ("Data", [("set aside", aside)])],
             notes=[
                 *assessed.notes,
-                "No epoch, threshold or other choice was made on the test part; K = 11 is fixed.",
                 *_deviations(published, has_subjects),
             ],
         )

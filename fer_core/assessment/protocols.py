@@ -34,7 +34,10 @@ def assess_expressions(case: Case, progress: Progress) -> Assessed:
             ("sub-classes", len(predictor.level.group_G)),
             ("decides by", predictor.decides_by),
         ],
-        notes=[f"Intervals are 95 % by a bootstrap over {evaluation.num_subjects} {by}."],
+        notes=[
+            f"Intervals are 95 % by a bootstrap over {evaluation.num_subjects} {by}.",
+            "No epoch, threshold or other choice was made on the test part; K = 11 is fixed.",
+        ],
         draw=lambda: expression_figures.draw(found, case),
         files=lambda: {LABEL_AUDIT: _label_audit(case)},
     )

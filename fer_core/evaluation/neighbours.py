@@ -168,6 +168,6 @@ def acc_at_k(emb_ND: Array, labels_N: Array, ks: Sequence[int]) -> dict[int, flo
 
 
 def _largest(ks: Sequence[int]) -> int:
-    if not ks or min(ks) < 1:
+    if not len(ks) or min(ks) < 1:
         raise ValueError(f"ks is {list(ks)}; numbers of neighbours from 1 on are needed.")
     return max(ks)

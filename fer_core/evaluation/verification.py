@@ -146,7 +146,10 @@ def pair_distances(emb_ND: np.ndarray | torch.Tensor, first_P: Values, second_P:
 
 
 def _on_host(values: Values) -> Values:
-    return values.detach().cpu().numpy() if isinstance(values, torch.Tensor) else values
+    if not isinstance(values, torch.Tensor):
+        return values
+    values = values.detach().cpu()
+    return (values.float() if values.dtype == torch.bfloat16 else values).numpy()  # numpy knows no bfloat16
 
 
 def _row(name: str, values: Values) -> np.ndarray:

@@ -172,16 +172,12 @@ def _weights(files: list[CellFiles]) -> list[Drawn]:
     """The losses over the first mini-batches with equal and with dynamic weights, for each column that has both."""
     drawn: list[Drawn] = []
     for column, own in _by_column(files).items():
-        steps = [read_description(one.run).steps for one in own if one.run is not None]
-        traced = [trace for trace in steps if trace]
-        if len(traced) < 2:
-            continue
-        losses = [_starting(trace, "loss_") for trace in traced]
-        weights = [_starting(trace, "weight_") for trace in traced]
-        moving = [at for at, curves in enumerate(weights) if any(np.ptp(curve) > 0 for curve in curves.values())]
-        still = [at for at in range(len(traced)) if at not in moving]
+        traced = [run for run in (read_description(one.run) for one in own if one.run is not None) if run.steps]
+        moving = [run.steps for run in traced if run.method_options.get("variant", "").endswith("_adw")]
+        still = [run.steps for run in traced if run.steps not in moving]
         if moving and still:
-            sheet = figures.loss_weighting(losses[still[0]], losses[moving[0]], weights[moving[0]])
+            equal, dynamic = (_starting(steps[0], "loss_") for steps in (still, moving))
+            sheet = figures.loss_weighting(equal, dynamic, _starting(moving[0], "weight_"))
             caption = "Unweighted losses over the first mini-batches, with equal and with dynamic weights; the weights."
             drawn.append(Drawn(f"dynamic_weights-{len(drawn)}", f"Dynamic weights, {column}", caption, sheet))
     return drawn

@@ -26,7 +26,7 @@ class DynamicWeights(nn.Module):
         temperature: T; the larger, the more equal the weights.
         window: steps averaged into one L_k.
         max_ratio: bound on |w|, ours: the paper does not say what a ratio over 0 is. So large that at the paper's
-            temperature a task that reaches it has all the weight with or without the bound.
+            temperature a task that reaches it alone has all the weight with or without the bound.
 
     Raises:
         ValueError: a number that is not positive.

@@ -64,7 +64,8 @@ def hist_loss(
         shapes = f"{tuple(mean_CD.shape)} and {tuple(log_variance_CD.shape)}"
         raise ValueError(f"mean_CD and log_variance_CD have shapes {shapes}, expected (C, {shape[1]}) both")
     check_classes(labels_B, shape[0])
-    emb_BD = full_precision("emb_BD", emb_BD)
+    emb_BD, mean_CD = full_precision("emb_BD", emb_BD), full_precision("mean_CD", mean_CD)
+    log_variance_CD = full_precision("log_variance_CD", log_variance_CD)
     with autocast_off(emb_BD):
         sq_distance_BC = _squared_mahalanobis(normalize(emb_BD, dim=1), normalize(mean_CD, dim=1), log_variance_CD)
         own_BC = labels_B[:, None] == torch.arange(shape[0], device=labels_B.device)

@@ -35,6 +35,11 @@ def values_are_checked(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" or not _deferred.get()
 
 
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """The tensor as float32; float64 stays float64. What a network gives under autocast is of half precision."""
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
 def full_precision(name: str, tensor: Tensor) -> Tensor:
     """Return the tensor as float32 (float64 stays float64), checked to be finite.
 
@@ -45,7 +50,7 @@ def full_precision(name: str, tensor: Tensor) -> Tensor:
     Raises:
         NotFiniteError: NaN or inf in the tensor, which the message calls by `name`.
     """
-    tensor = tensor if tensor.dtype == torch.float64 else tensor.float()
+    tensor = at_least_float32(tensor)
     values = tensor.detach()
     if values_are_checked(values) and not values.sum().isfinite() and not values.isfinite().all():
         raise NotFiniteError(f"{name} holds NaN or inf")

@@ -8,7 +8,7 @@ import math
 import torch
 from torch import Tensor
 
-from fer_core.losses.numerics import autocast_off, euclidean, full_precision
+from fer_core.losses.numerics import autocast_off, euclidean, full_precision, values_are_checked
 
 _LARGEST_LOGVAR = 60.0  # exp of it, over many dimensions and rows, is far from float32's largest number
 
@@ -128,7 +128,7 @@ def topological_energy(z_ref: Tensor, z_pos: Tensor, z_neg: Tensor, weight_V: Te
         raise ValueError(f"weight_V has shape {tuple(weight_V.shape)}, expected ({z_ref.shape[-2]},), one a triplet")
     z_ref, z_pos = full_precision("z_ref", z_ref), full_precision("z_pos", z_pos)
     z_neg, weight_V = full_precision("z_neg", z_neg), full_precision("weight_V", weight_V.to(z_ref.dtype))
-    if (weight_V < 0).any():
+    if values_are_checked(weight_V) and (weight_V < 0).any():
         raise ValueError("weight_V holds a negative weight, which would reward the wrong order")
     with autocast_off(z_ref):
         excess = euclidean(z_ref, z_pos) - euclidean(z_ref, z_neg)

@@ -99,7 +99,9 @@ class DmlNetHead(Head):
         embedding_BD = self.embedding(features_BF)
         pose_logits_BP = None if self.pose is None else self.pose(embedding_BD)
         logits_BC = self.expression(embedding_BD)
-        return Outputs(normalize(embedding_BD, dim=1) if self.unit_norm else embedding_BD, logits_BC, pose_logits_BP)
+        if self.unit_norm:
+            embedding_BD = normalize(at_least_float32(embedding_BD), dim=1)
+        return Outputs(embedding_BD, logits_BC, pose_logits_BP)
 
 
 def _branch(num_inputs: int, size: int, num_outputs: int) -> nn.Sequential:
@@ -128,11 +130,11 @@ class DmlNetObjective(Objective):
         """{expression, pose, triplet}, weighted."""
         loss_of = self._losses(outputs, targets)
         weight_of = dict(zip(loss_of, self._weights(torch.stack(list(loss_of.values())).detach()), strict=True))
+        self.trace = {f"loss_{name}": loss.detach() for name, loss in loss_of.items()}
+        self.trace |= {f"weight_{name}": weight for name, weight in weight_of.items()}
         for name, start in (("pose", self.options.phase_one), ("triplet", self.options.triplets_from)):
             if name in weight_of and progress < start:
                 weight_of[name] = torch.zeros_like(weight_of[name])
-        self.trace = {f"loss_{name}": loss.detach() for name, loss in loss_of.items()}
-        self.trace |= {f"weight_{name}": weight for name, weight in weight_of.items()}
         return {name: weight_of[name] * loss for name, loss in loss_of.items()}
 
     def _losses(self, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, one_hot
 
 from fer_core.losses.multi_threshold import multi_threshold_loss
+from fer_core.losses.numerics import at_least_float32
 from fer_core.methods.base import Head, Objective, Outputs
 from fer_core.targets import Targets
 
@@ -69,7 +70,7 @@ class SliceHead(Head):
     def forward(self, features_BF: Tensor) -> Outputs:
         """(B, F) -> embedding (B, N*S) of unit slices, logits."""
         slices_BNS = self.slices(features_BF).unflatten(1, (self.num_slices, -1))
-        return self._classified(normalize(slices_BNS, dim=2))
+        return self._classified(normalize(at_least_float32(slices_BNS), dim=2))
 
     def _classified(self, slices_BNS: Tensor) -> Outputs:
         embedding_BD = slices_BNS.flatten(1)

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy, normalize, one_hot
 from fer_core.errors import InputError
 from fer_core.losses.arcface import arcface_loss, centroid_arcface_loss
 from fer_core.losses.geometry import ce_loss, fbv_loss, pdm_loss, pdp_loss, squared_triplet_loss
-from fer_core.losses.numerics import full_precision
+from fer_core.losses.numerics import at_least_float32, full_precision
 from fer_core.methods.base import Head, Method, Objective, Outputs, Recipe
 from fer_core.options import Frozen
 from fer_core.sampling.base import Sampler
@@ -81,7 +81,7 @@ class VerificationHead(Head):
     def forward(self, features_BF: Tensor) -> Outputs:
         """(B, F) -> embedding (B, D); more["expression_logits"] (B, E) where there is a classifier."""
         emb_BD = self.embedding(features_BF)
-        emb_BD = normalize(emb_BD, dim=1) if self.has_unit_norm else emb_BD
+        emb_BD = normalize(at_least_float32(emb_BD), dim=1) if self.has_unit_norm else emb_BD
         more = {} if self.classifier is None else {"expression_logits": self.classifier(emb_BD)}
         return Outputs(emb_BD, more=more)
 

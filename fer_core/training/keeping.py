@@ -3,11 +3,11 @@
 K values that are traced, N steps.
 """
 
+import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 State = dict[str, Tensor]
 MOST_STEPS = 1000
@@ -17,40 +17,44 @@ MOST_STEPS = 1000
 class Average:
     """The exponential moving average of a network's weights; of a decay of 0 the network itself.
 
-    Buffers, such as the statistics of batch norm, are those of the network.
+    The decay rises to its value (ours), as else the initial weights would be most of the average of a short run.
+    Buffers, such as the statistics of batch norm, are those of the network. Nothing here waits for the device.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
-        self._network = network
-        self._averaged = AveragedModel(network, avg_fn=_with_warm_up(decay)) if decay else None
+        self._network, self._decay, self._num_updates = network, decay, 0
+        self._averaged = copy.deepcopy(network).requires_grad_(False) if decay else None
 
     @property
     def network(self) -> nn.Module:
         """The network with the averaged weights."""
-        return self._network if self._averaged is None else self._averaged.module
+        return self._network if self._averaged is None else self._averaged
 
+    @torch.no_grad()
     def update(self) -> None:
-        """Count the present weights in."""
-        if self._averaged is not None:
-            self._averaged.update_parameters(self._network)
+        """Count the present weights in; the first ones are taken as they are."""
+        if self._averaged is None:
+            return
+        rising = (1 + self._num_updates) / (10 + self._num_updates) if self._num_updates else 0.0
+        kept: list[Tensor] = list(self._averaged.parameters())
+        own: list[Tensor] = list(self._network.parameters())
+        torch._foreach_lerp_(kept, own, 1 - min(self._decay, rising))
+        for buffer, value in zip(self._averaged.buffers(), self._network.buffers(), strict=True):
+            buffer.copy_(value)
+        self._num_updates += 1
 
     def state_dict(self) -> dict[str, Any] | None:
         """What a checkpoint keeps of it beside the network."""
-        return None if self._averaged is None else self._averaged.state_dict()
+        if self._averaged is None:
+            return None
+        return {"network": self._averaged.state_dict(), "num_updates": self._num_updates}
 
     def load_state_dict(self, state: dict[str, Any] | None) -> None:
         """The inverse of `state_dict`."""
         if self._averaged is not None:
-            self._averaged.load_state_dict(state)  # type: ignore[arg-type]
-
-
-def _with_warm_up(decay: float) -> Any:
-    def average(averaged: Tensor, current: Tensor, num_averaged: Tensor | int) -> Tensor:
-        # over the last tenth of the steps while these are few, else the initial weights would be most of it
-        own_decay = torch.clamp((1 + torch.as_tensor(num_averaged)) / (10 + torch.as_tensor(num_averaged)), max=decay)
-        return averaged + (current - averaged) * (1 - own_decay).to(averaged)
-
-    return average
+            assert state is not None
+            self._averaged.load_state_dict(state["network"])
+            self._num_updates = state["num_updates"]
 
 
 class Best:

@@ -23,7 +23,7 @@ from fer_core.directories import read_tables
 from fer_core.errors import InputError
 from fer_core.gather import gather
 from fer_core.inputs import inputs_of
-from fer_core.losses.numerics import NotFiniteError, deferred_checks
+from fer_core.losses.numerics import NotFiniteError, at_least_float32, deferred_checks
 from fer_core.methods.base import Method, Outputs
 from fer_core.patches import draw_views
 from fer_core.reading import FaceTable
@@ -169,8 +169,11 @@ class _Loop:
         with _divergence(self.step + 1), deferred_checks():
             with torch.autocast(device.type, torch.bfloat16) if self.plan.bfloat16 else nullcontext():
                 own = self.model(inputs)
-            outputs, targets = self._gathered(own, targets)
+            # softmax and distances are of float32, whatever the network's products were
+            outputs, targets = self._gathered(own.mapped(at_least_float32), targets)
             terms = self._terms(outputs, targets)
+            with torch.no_grad():
+                predicted = self.method.predicted(outputs, targets, self.counts)
         loss = torch.stack(list(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -178,7 +181,6 @@ class _Loop:
         self.average.update()
         self.step += 1
         with torch.no_grad():
-            predicted = self.method.predicted(outputs, targets, self.counts)
             right = {} if predicted is None else {"accuracy": (predicted == targets.label_B).float().mean()}
             self.means.add({"loss": loss, **right, **terms})
             self.steps.add(self.objective.trace)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from fer_core.errors import InputError
 
@@ -24,7 +25,7 @@ def coded(column: Labels, name: str) -> CodedLabels:
     Negative integers are labels like others (a pose to the left). Raises InputError, naming the column, where a label
     is missing (None, NaN or null), and ValueError for labels of mixed kinds.
     """
-    labels = pa.array(column, from_pandas=True)
+    labels = pa.array(column.numpy(force=True) if isinstance(column, torch.Tensor) else column, from_pandas=True)
     if labels.null_count:
         raise InputError(f"{name} is missing in {labels.null_count} of {len(labels)} samples; leave these samples out")
     encoded = labels.dictionary_encode()

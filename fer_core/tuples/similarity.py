@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from fer_core.errors import InputError
 from fer_core.tuples.cover import covering_triplets
@@ -63,6 +64,7 @@ def label_triplets(
     shown_M3 = np.unique(covering_triplets(labels.code_N, rng), axis=0)
     if num_triplets < len(shown_M3):
         raise InputError(f"{num_triplets} triplets cannot show every sample; ask for {len(shown_M3)} or more")
+    intensity_N = intensity_N.numpy(force=True) if isinstance(intensity_N, torch.Tensor) else intensity_N
     degree_N = pa.array(intensity_N, from_pandas=True).to_numpy(zero_copy_only=False)
     is_neutral_N = np.array([name == neutral for name in labels.names])[labels.code_N]
     samples = _sorted(labels.code_N, is_neutral_N, degree_N)

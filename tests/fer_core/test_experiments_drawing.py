@@ -166,9 +166,9 @@ def test_weights_are_drawn_where_a_column_has_equal_and_dynamic_ones(make, monke
     }
     moving = {**still, "loss_expression": [4.0, 3.0], "weight_expression": [1.0, 1.5]}
     files = [
-        make("dynamic", steps=moving),
-        make("equal", steps=still),
-        make("equal", "KDEF", steps=still),
+        make("dynamic", steps=moving, options={"variant": "mfe_hpe_jefl_adw"}),
+        make("equal", steps=still, options={"variant": "mfe_hpe_jefl"}),
+        make("equal", "KDEF", steps=still, options={"variant": "mfe_hpe_jefl"}),
         make("dynamic", "KDEF"),
     ]
     (drawn,) = COMPARED["dynamic_weights"](files)

@@ -215,7 +215,8 @@ def test_triplets_count_from_their_share_of_the_steps_on_and_are_traced_before()
     late = objective(*batch(), 0.3)
     assert early["triplet"].item() == 0 < late["triplet"].item()
     assert trace["loss_triplet"].item() == late["triplet"].item()
-    assert (trace["weight_triplet"].item(), objective.trace["weight_triplet"].item()) == (0, 1)
+    # the weight that is traced is that of eq. 8, before the triplets begin too
+    assert (trace["weight_triplet"].item(), objective.trace["weight_triplet"].item()) == (1, 1)
 
 
 @pytest.mark.parametrize("unit_norm", [True, False])

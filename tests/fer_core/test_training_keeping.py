@@ -61,7 +61,7 @@ def test_far_into_training_the_decay_is_the_one_asked_for():
     nn.init.constant_(network.weight, 0.0)
     average.update()
     state = average.state_dict()
-    state["n_averaged"] = torch.tensor(1_000_000)
+    state["num_updates"] = 1_000_000
     average.load_state_dict(state)
     nn.init.constant_(network.weight, 1.0)
     average.update()
