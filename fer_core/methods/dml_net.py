@@ -13,6 +13,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from fer_core.losses.dynamic_weights import DynamicWeights
 from fer_core.losses.five_tuple import five_tuple_loss
+from fer_core.losses.numerics import at_least_float32
 from fer_core.methods.base import Head, Method, Objective, Outputs, Recipe
 from fer_core.methods.face_channels import FaceChannels, fully_connected
 from fer_core.options import Frozen
