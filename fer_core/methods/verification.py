@@ -1,7 +1,7 @@
 """`verification`: who somebody is, in an embedding that emotion labels order (Ramakrishnan, Pham and Whitehill).
 
-A loss on identities, to which terms on pairs of one person's expressions can be added. The version that was read ends before
-the experiments, so weights, margins, recipe and batches are ours.
+A loss on identities, to which terms on pairs of one person's expressions can be added. The version that was read ends
+before the experiments, so weights, margins, recipe and batches are ours.
 
 B batch, D embedding size, E expressions, F features, I identities, P pairs.
 """
