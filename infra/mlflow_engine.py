@@ -1,8 +1,8 @@
-"""The one module that imports MLflow: runs, lineage and the registry."""
+"""MLflow's runs, lineage and registry."""
 
 import contextlib
-import importlib.metadata
 import logging
+import os
 import time
 import warnings
 from collections.abc import Iterator
@@ -15,60 +15,16 @@ import mlflow.data.meta_dataset
 from mlflow.data.dataset_source_registry import resolve_dataset_source
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
-from mlflow.types import ColSpec, DataType, Schema
-from mlflow.types.schema import Array
 
 from fer_core.errors import InputError
 from fer_core.files import write_atomically
 from fer_core.locks import alone
 from fer_core.predictor import Predictor
-from fer_core.runs import read_description
+from infra.mlflow_models import log_model
 from infra.mlflow_runs import Runs
 
 EXPERIMENT = "fer"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
-MODEL_CODE = Path(__file__).resolve().with_name("registered_model.py")
-PROJECT = MODEL_CODE.parents[1]
-REQUIREMENTS = (
-    "torch",
-    "numpy",
-    "opencv-python-headless",
-    "pillow",
-    "pyarrow",
-    "safetensors",
-    "albumentations",
-    "scikit-learn",
-    "pydantic",
-    "universal-pathlib",
-    "isal",
-    "lz4",
-    "mtcnn",
-)
-"""What fer_core.predictor imports, at any depth."""
-INPUTS = {
-    "pictures": Schema(
-        [ColSpec(DataType.binary, "image"), ColSpec(Array(DataType.double), "landmarks", required=False)]
-    ),
-    "points": Schema(
-        [
-            ColSpec(Array(DataType.double), "landmarks"),
-            ColSpec(DataType.double, "pose_yaw", required=False),
-            ColSpec(Array(DataType.double), "neutral_landmarks", required=False),
-            ColSpec(DataType.double, "neutral_pose_yaw", required=False),
-        ]
-    ),
-}
-"""By methods.Method.inputs."""
-OUTPUTS = Schema(
-    [
-        ColSpec(DataType.string, "expression", required=False),
-        ColSpec(Array(DataType.double), "probabilities", required=False),
-        ColSpec(Array(DataType.double), "embedding"),
-        ColSpec(DataType.string, "sub_class", required=False),
-        ColSpec(DataType.double, "yaw", required=False),
-    ]
-)
 
 
 def store_file(home: Path) -> Path:
@@ -95,6 +51,26 @@ def _make_tables(file: Path) -> None:
 
 def _client(uri: str) -> mlflow.MlflowClient:
     return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+@contextmanager
+def _pointed_at(uri: str) -> Iterator[None]:
+    """MLflow's own functions use this store.
+
+    MLflow keeps the store in the environment as well, where the next command that this process runs or starts, for
+    another home, would take it for the user's wish: so that is put back.
+    """
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        mlflow.set_tracking_uri(uri)
+        mlflow.set_registry_uri(uri)
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 @dataclass(frozen=True)
@@ -140,12 +116,10 @@ class Registry:
         self.model_name = model_name
         self._home = home.absolute()
         self._client = _client(self.uri)
-        mlflow.set_tracking_uri(self.uri)
-        mlflow.set_registry_uri(self.uri)
 
     def register(self, candidate: Candidate) -> tuple[int, bool]:
         """Log a run with the model and register it: the version, and whether one with the digest was there before."""
-        with self.locked():
+        with self.locked(), _pointed_at(self.uri):
             return self._register(candidate)
 
     def _register(self, candidate: Candidate) -> tuple[int, bool]:
@@ -154,7 +128,7 @@ class Registry:
             return int(known[0].version), True
         with mlflow.start_run(experiment_id=self._experiment(), run_name=candidate.tags["title"]) as run:
             self._log(run.info.run_id, candidate)
-            model_uri, model_id = _log_model(candidate)
+            model_uri, model_id = log_model(candidate.run, candidate.level)
         with contextlib.suppress(MlflowException):  # it exists
             self._client.create_registered_model(self.model_name)
         tags = {**candidate.tags, "digest": candidate.digest}
@@ -218,7 +192,8 @@ class Registry:
     def artifact(self, version: int, name: str) -> Path:
         """A local copy of an artifact of the run that made a version."""
         run_id = self._client.get_model_version(self.model_name, str(version)).run_id
-        return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name))
+        with _pointed_at(self.uri):
+            return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name))
 
     def model_file(self, version: int, name: str) -> Path:
         """A local copy of one of the files that a version's model was logged with.
@@ -231,13 +206,16 @@ class Registry:
         """
         try:
             uri = f"models:/{self.model_name}/{version}/artifacts/{name}"
-            return Path(mlflow.artifacts.download_artifacts(uri))
+            with _pointed_at(self.uri):
+                return Path(mlflow.artifacts.download_artifacts(uri))
         except (MlflowException, OSError) as error:
             raise InputError(f"model {self.model_name} version {version} has lost its file {name}: {error}") from error
 
     def predictor(self, version: int) -> Predictor:
         """A version's model, loaded as any user of it would."""
-        return mlflow.pyfunc.load_model(f"models:/{self.model_name}/{version}").unwrap_python_model().predictor
+        with _pointed_at(self.uri):
+            loaded = mlflow.pyfunc.load_model(f"models:/{self.model_name}/{version}")
+        return loaded.unwrap_python_model().predictor
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -278,23 +256,3 @@ class Registry:
         )
         mlflow.log_input(faces, context="training")
         self.runs(EXPERIMENT).log_files(run_id, candidate.artifacts)
-
-
-def _log_model(candidate: Candidate) -> tuple[str, str]:
-    """Log the model as code and plain files; its URI and id."""
-    inputs = INPUTS[read_description(candidate.run).build_method().inputs]
-    with warnings.catch_warnings():  # an example would be a picture of somebody; the signature is given
-        warnings.simplefilter("ignore", UserWarning)
-        logged = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(MODEL_CODE),
-            artifacts={"run": str(candidate.run), "level": str(candidate.level)},
-            code_paths=[str(PROJECT / "fer_core")],
-            signature=ModelSignature(inputs=inputs, outputs=OUTPUTS),
-            pip_requirements=[_pinned(name) for name in REQUIREMENTS],
-        )
-    return logged.model_uri, logged.model_id
-
-
-def _pinned(distribution: str) -> str:
-    return f"{distribution}=={importlib.metadata.version(distribution)}"

@@ -20,7 +20,8 @@ from fer_core.directories import folder_at
 from fer_core.errors import InputError
 from fer_core.files import digest_of
 from fer_core.rivals import decisions_of
-from infra.mlflow_engine import CHALLENGER, CHAMPION, PREVIOUS, PROJECT, Candidate, Registry
+from infra.mlflow_engine import CHALLENGER, CHAMPION, PREVIOUS, Candidate, Registry
+from infra.mlflow_models import PROJECT
 from infra.progress import logger
 from infra.settings import Settings
 from tasks.evaluation import FIGURES, METRICS, PREDICTIONS, REPORT

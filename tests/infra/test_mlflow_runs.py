@@ -1,10 +1,12 @@
 """A table of runs, one below the other, in a store of its own."""
 
+import os
 from pathlib import Path
 
 import mlflow
 import pytest
 
+from fer_core.errors import InputError
 from infra.mlflow_engine import Registry
 from infra.mlflow_runs import PARENT, MatrixCell, Runs, log_matrix
 
@@ -122,3 +124,17 @@ def test_a_long_list_of_options_and_a_table_without_cells(store: Runs, artifacts
     (child,) = below(store, log_matrix(store, "own.yaml", "long-1", [long], artifacts))
     assert child.data.params["synthetic"].startswith("xxx")
     assert below(store, log_matrix(store, "own.yaml", "empty-1", [], artifacts)) == []
+
+
+@pytest.mark.parametrize("wished", [None, "http://127.0.0.1:9"])
+def test_the_store_that_is_used_is_not_left_in_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wished: str | None
+) -> None:
+    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+        if wished is not None:
+            monkeypatch.setenv(name, wished)
+    with pytest.raises(InputError, match="has lost its file run/model"):
+        Registry(tmp_path, None, "fer").model_file(1, "run/model")
+    assert {os.environ.get(name) for name in names} == {wished}

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from infra.mlflow_engine import REQUIREMENTS
+from infra.mlflow_models import REQUIREMENTS
 
 LOADED = "import json, sys, fer_core.predictor; print(json.dumps([n for n in sys.modules if n.startswith('fer_core')]))"
 
