@@ -13,7 +13,8 @@ from fer_core.datasets.base import Form
 from fer_core.datasets.folders import refuse_inside, require_folder
 from fer_core.estimate_options import EstimateOptions
 from fer_core.faces.finding import ROTATIONS, Cropping
-from fer_core.folds import Part
+from fer_core.folds import Part, parts_of
+from fer_core.hold_out_options import HoldOutOptions
 from fer_core.home_options import DirectoriesOptions as DirectoriesOptions
 from fer_core.home_options import HomeOptions as HomeOptions
 from fer_core.home_options import PromoteOptions as PromoteOptions
@@ -156,12 +157,13 @@ class CropOptions(CatalogOptions, EstimateOptions):
         return Cropping(self.crop_size, self.rotations, self.virtual_rotations, self.landmarks, self.face, self.no_face)
 
 
-class PrepareOptions(CropOptions, ProofOptions):
+class PrepareOptions(CropOptions, HoldOutOptions, ProofOptions):
     """The prepare command."""
 
-    tuples: Literal["none", "five", "similarity", "human"] = Field(
+    tuples: Literal["none", "five", "similarity", "questions", "human"] = Field(
         "none",
-        description="make five-tuples (dml_net) or similarity triplets (landmark_vae) too; human: by people's --votes",
+        description="make five-tuples (dml_net) or similarity triplets (landmark_vae) too; questions: a csv to ask "
+        "people by, which is --votes once filled in; human: triplets by people's --votes",
     )
     votes: Path | None = Field(
         None, description="csv with reference, a, b (source paths) and votes_a, votes_b: what people found more similar"
@@ -179,7 +181,7 @@ class PrepareOptions(CropOptions, ProofOptions):
         return self
 
 
-class TrainOptions(CropOptions, MethodOptions):
+class TrainOptions(CropOptions, HoldOutOptions, MethodOptions):
     """Face crops -> run."""
 
     method: Annotated[str, _one_of(methods.REGISTRY)] = Field(
@@ -268,13 +270,23 @@ class SubdivideOptions(TrainOptions):
 class EvaluateOptions(SubdivideOptions):
     """Model -> metrics, figures, report."""
 
-    folds: int | None = Field(None, ge=2, description="subject-disjoint cross-validation")
+    folds: int | None = Field(
+        None, ge=2, description="subject-disjoint cross-validation; of prescribed pairs by their protocol's own folds"
+    )
     resamples: int = Field(1000, ge=100, le=100_000, description="of the bootstrap behind the intervals")
+
+    @model_validator(mode="after")
+    def _folds_test_on_everybody(self) -> Self:
+        at_most_one(self, "folds", "test_people")
+        len(self.parts)  # that they cannot be made is said before any picture is read
+        return self
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The parts of the cross-validation; none without --folds."""
-        return tuple(Part(fold, self.folds) for fold in range(self.folds or 0))
+        """The parts of the cross-validation; none without --folds. Raises InputError as folds.folds_of_pairs."""
+        prescribed = self.adapter.pairs if methods.REGISTRY[self.method].protocol == "pairs" else None
+        pairs = prescribed(self.source) if self.folds and prescribed and self.source else None
+        return parts_of(self.folds or 0, pairs)
 
 
 class RetrainOptions(EvaluateOptions):

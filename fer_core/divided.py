@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from fer_core.directories import read_columns
+from fer_core.errors import InputError
 from fer_core.estimated_expressions import read_expressions
 from fer_core.estimated_identities import with_estimates
 from fer_core.folds import Part, groups_of, roles, with_validation
@@ -51,10 +52,17 @@ def read_divided(directory: Path, part: Part, seed: int, columns: list[str], val
         validation: where no official split names validation rows, a part of the training groups becomes them.
 
     Raises:
-        InputError: folds.roles cannot divide them, or a file is missing or damaged.
+        InputError: folds.roles cannot divide them, a number of test people is asked for where a row names nobody, or
+            a file is missing or damaged.
     """
-    rows = read_undivided(directory, columns)
-    role = roles(rows.table["split"].to_pylist(), rows.group.tolist(), part, seed)
+    rows = read_undivided(directory, columns if part.fold_of is None else [*columns, "source_path"])
+    paths = [] if part.fold_of is None else rows.table["source_path"].to_pylist()
+    role = roles(rows.table["split"].to_pylist(), rows.group.tolist(), part, seed, paths)
+    if part.test_people is not None and None in rows.subject.tolist():
+        raise InputError(
+            f"--test-people counts people, and some pictures of {directory.name} are of nobody known; leave it out, or "
+            "use --identities estimated"
+        )
     if validation:
         role = with_validation(role, rows.group.tolist())
     divided = replace(rows, role=np.array(role))

@@ -1,12 +1,14 @@
 """Who is tested on: subject-disjoint parts as a pure function of ids and a seed."""
 
 import hashlib
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from fer_core.datasets.base import Pair
 from fer_core.errors import InputError
+from fer_core.files import digest_of
 
 HOLD_OUT_SHARE = 0.2
 HOLD_OUT_SEED = 20
@@ -16,10 +18,21 @@ VALIDATION_SHARE, VALIDATION_SEED = 0.125, 21
 
 
 class Part(NamedTuple):
-    """Which rows are tested on: the official split or the hold-out (`fold` None), or fold `fold` of `folds`."""
+    """Which rows are tested on: the official split or the hold-out (`fold` None), or fold `fold` of `folds`.
+
+    `test_people` of the hold-out: exactly so many, None for about a fifth. `fold_of` are the folds of a protocol of
+    pairs, as `folds_of_pairs` gives them; None where people are dealt to the folds by the seed.
+    """
 
     fold: int | None = None
     folds: int | None = None
+    test_people: int | None = None
+    fold_of: Mapping[str, int] | None = None
+
+    @property
+    def told(self) -> list[Any]:
+        """What a digest is made of: the numbers, and a digest of `fold_of` where there is one."""
+        return [*self[:3], *([] if self.fold_of is None else [digest_of(dict(self.fold_of))])]
 
 
 def groups_of(subjects: Sequence[str | None], sequences: Sequence[str | None], ids: Sequence[str]) -> list[str]:
@@ -45,6 +58,57 @@ def fold_of_groups(groups: Sequence[str], num_folds: int, seed: int) -> np.ndarr
     return np.array([fold_of[group] for group in groups], dtype=np.int64)
 
 
+def parts_of(num_folds: int, pairs: Sequence[Pair] | None = None) -> tuple[Part, ...]:
+    """The parts of a cross-validation; none for 0 folds.
+
+    Args:
+        pairs: of a protocol that says who is tested with whom; None: people are dealt to the folds by the seed.
+
+    Raises:
+        InputError: as `folds_of_pairs`.
+    """
+    fold_of = None if pairs is None else folds_of_pairs(pairs, num_folds)
+    return tuple(Part(fold, num_folds, fold_of=fold_of) for fold in range(num_folds))
+
+
+def folds_of_pairs(pairs: Sequence[Pair], num_folds: int) -> dict[str, int]:
+    """The fold 0..num_folds-1 in which each picture of a protocol's pairs is tested, by its source path.
+
+    Each holds as many of the protocol's own folds as the others, so that the mean over these is the mean of the means,
+    and at least two, as the threshold of one is chosen on the others.
+
+    Raises:
+        InputError: the protocol's folds cannot be parted like that.
+    """
+    num_own = len({pair.fold for pair in pairs})
+    fitting = [number for number in range(2, num_own // 2 + 1) if num_own % number == 0]
+    if num_folds not in fitting:
+        ways = f"use --folds {' or '.join(map(str, fitting))}" if fitting else "leave --folds out"
+        raise InputError(
+            f"--folds {num_folds} does not part the {num_own} folds of the data set's pairs into equal numbers, of two "
+            f"or more; {ways}"
+        )
+    return {path: pair.fold * num_folds // num_own for pair in pairs for path in (pair.first, pair.second)}
+
+
+def fold_by_pairs(groups: Sequence[str], paths: Sequence[str], fold_of: Mapping[str, int]) -> np.ndarray:
+    """The fold of each row, int64 (N,): that of its group's pairs; -1 for who is in none, and always trained on.
+
+    Args:
+        groups: (N,), subjects.
+        paths: (N,), source paths.
+        fold_of: see `folds_of_pairs`.
+
+    Raises:
+        InputError: somebody is in pairs of two folds.
+    """
+    of_group: dict[str, int] = {}
+    for group, path in zip(groups, paths, strict=True):
+        if path in fold_of and of_group.setdefault(group, fold_of[path]) != fold_of[path]:
+            raise InputError(f"{group} is in pairs of two folds, so --folds would train on people who are tested on")
+    return np.array([of_group.get(group, -1) for group in groups], dtype=np.int64)
+
+
 def hold_out(groups: Sequence[str], share: float = HOLD_OUT_SHARE, seed: int = HOLD_OUT_SEED) -> np.ndarray:
     """Which rows are held out for testing, bool (N,): about that share of the groups, at least one.
 
@@ -53,6 +117,21 @@ def hold_out(groups: Sequence[str], share: float = HOLD_OUT_SHARE, seed: int = H
     hash_of = {group: _keyed_hash(group, seed) for group in groups}
     share = max(share, min(hash_of.values()))
     return np.array([hash_of[group] <= share for group in groups], dtype=bool)
+
+
+def hold_out_exactly(groups: Sequence[str], num_groups: int, seed: int = HOLD_OUT_SEED) -> np.ndarray:
+    """Which rows are held out for testing, bool (N,): those of the `num_groups` groups with the lowest hashes.
+
+    Where `hold_out` takes that many, it takes the same. Here a group that joins may move another out of the test.
+
+    Raises:
+        InputError: nobody would be left to train on.
+    """
+    distinct = sorted(set(groups), key=lambda group: _keyed_hash(group, seed))
+    if num_groups >= len(distinct):
+        raise InputError(f"--test-people {num_groups} leaves nobody to train on: there are {len(distinct)}; use fewer")
+    held = set(distinct[:num_groups])
+    return np.array([group in held for group in groups], dtype=bool)
 
 
 def with_validation(
@@ -77,22 +156,30 @@ def with_validation(
 
 
 def roles(
-    splits: Sequence[str | None], groups: Sequence[str], part: Part, seed: int
+    splits: Sequence[str | None], groups: Sequence[str], part: Part, seed: int, paths: Sequence[str] = ()
 ) -> list[Literal["train", "valid", "test"]]:
     """The role of each row in a run: its official split, else by `part`.
 
     Where the official split has no public test part (AffectNet, SFEW), the validation part is what is tested on.
 
+    Args:
+        paths: source paths, for a part with `fold_of`.
+
     Raises:
-        InputError: folds of a data set with an official split, or a part that leaves nothing to train or test on.
+        InputError: folds or a number of test people of a data set with an official split, or a part that leaves
+            nothing to train or test on.
     """
     official = any(split is not None for split in splits)
     if part.folds is not None:
         if official:
             raise InputError("this data set has an official split, so --folds does not apply; leave it out")
-        tested = fold_of_groups(groups, part.folds, seed) == part.fold
+        tested = _fold(groups, part, seed, paths) == part.fold
+    elif official and part.test_people is not None:
+        raise InputError("this data set has an official split, so --test-people does not apply; leave it out")
     elif official:
         tested = None
+    elif part.test_people is not None:
+        tested = hold_out_exactly(groups, part.test_people)
     else:
         tested = hold_out(groups)
     made: list[str | None] = list(splits)
@@ -107,6 +194,13 @@ def roles(
             )
             raise InputError(f"no row is left to {role} on: {why}")
     return made  # type: ignore[return-value]
+
+
+def _fold(groups: Sequence[str], part: Part, seed: int, paths: Sequence[str]) -> np.ndarray:
+    if part.fold_of is not None:
+        return fold_by_pairs(groups, paths, part.fold_of)
+    assert part.folds is not None
+    return fold_of_groups(groups, part.folds, seed)
 
 
 def _keyed_hash(group: str, seed: int) -> float:

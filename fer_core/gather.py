@@ -4,6 +4,7 @@ Every worker computes the same loss of the same gathered batch, so each already 
 the backward pass only cuts them out. It is scaled by the number of workers because DistributedDataParallel averages.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -36,3 +37,22 @@ def gather(own_BD: Tensor, num_rows: int) -> Tensor:
         num_rows: B, of the whole batch.
     """
     return own_BD if len(own_BD) == num_rows else _Gather.apply(own_BD, num_rows)
+
+
+def average_gradients(parameters: Iterable[Tensor]) -> None:
+    """Put the mean over the workers in place of each gradient, as DistributedDataParallel does for what it wraps.
+
+    For the parameters of a loss of the gathered batch. Its gradients are whole on every worker, but equal only up to
+    the rounding of sums whose order a GPU leaves open: workers that each stepped by their own would drift apart.
+
+    Args:
+        parameters: the same ones on every worker; those without a gradient are passed over.
+    """
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    if not gradients:
+        return
+    together = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(together)
+    together /= dist.get_world_size()
+    for gradient, mean in zip(gradients, together.split([one.numel() for one in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))

@@ -1,7 +1,7 @@
 """The options that every command takes, and those of commands that look after a home rather than fill it."""
 
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -15,6 +15,11 @@ class HomeOptions(Frozen):
     config: Path | None = Field(None, description="YAML file of options; the command line goes before it")
     json_: bool = Field(False, alias="json", description="print one JSON object as the last line of stdout")
     verbose: bool = Field(False, description="show the engines' own logs and tracebacks")
+
+    def told(self, only_changed: bool = False) -> dict[str, Any]:
+        """The options that say what is run, as JSON: without these, and on wish without those at their default."""
+        own = set(HomeOptions.model_fields)
+        return self.model_dump(mode="json", exclude=own, exclude_defaults=only_changed)
 
 
 class PromoteOptions(HomeOptions):

@@ -147,6 +147,11 @@ class Predictor:
         """Face crops uint8 (B, S, S, 3) -> predictions; crops of another side than the model's are scaled to it."""
         return self.predicted(self.embed_faces(faces_BHWC))
 
+    def label_faces(self, faces_BHWC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Face crops, as predict_faces takes them -> the most probable expression of each by name, its probability."""
+        made = self.predict_faces(faces_BHWC)
+        return np.array(self.classes)[made.expression], made.probability[np.arange(len(faces_BHWC)), made.expression]
+
     def embed_faces(self, faces_BHWC: np.ndarray) -> Embeddings:
         """Face crops, as predict_faces takes them -> what the network gives for them."""
         patches = np.ascontiguousarray(self._patches.central(self._scaled(faces_BHWC)))

@@ -14,7 +14,7 @@ from fer_core.folds import Part
 from fer_core.shards import PictureReader
 from fer_core.streaming import CLASS_SORTED, PictureStream
 from fer_core.targets import UNKNOWN, TrainingRows
-from fer_core.vocabulary import EXPRESSIONS
+from fer_core.vocabulary import LABELS
 
 LABEL_COLUMNS = ["expression", "intensity", "pose_bin", "rotation"]
 NO_YAW = -1000
@@ -53,6 +53,7 @@ class FaceTable:
         pictures: reads them.
         margin: pixels round a crop of a virtual form, whose rows' pictures are not turned yet; 0 where they are.
         points: float32 (N, 2X), landmarks beside those of the person's neutral face; None where pictures are looked at.
+        unlabelled: bool, which rows are of no class; None where such rows were not asked for.
     """
 
     directory: Path
@@ -73,6 +74,7 @@ class FaceTable:
     pictures: Pictures
     margin: int = 0
     points: np.ndarray | None = None
+    unlabelled: np.ndarray | None = None
 
     def only(self, rows: np.ndarray) -> "FaceTable":
         """These rows alone."""
@@ -91,9 +93,15 @@ class FaceTable:
         """The number of the block that each row's picture is fetched with, or None where each is read by itself."""
         return self.pictures.block_of(self.picture[rows])
 
-    def rows_of(self, role: str, upright: bool) -> np.ndarray:
-        """Positions of the rows of a role, int64; only those not rotated where `upright`."""
+    def rows_of(self, role: str, upright: bool, unlabelled: bool = False) -> np.ndarray:
+        """Positions of the rows of a role, int64; only those not rotated where `upright`.
+
+        Args:
+            unlabelled: with those of no class, where the table has such.
+        """
         chosen = self.role == role
+        if self.unlabelled is not None and not unlabelled:
+            chosen = chosen & ~self.unlabelled
         return np.flatnonzero(chosen & (self.rotation == 0) if upright else chosen)
 
     def training_rows(self, rows: np.ndarray, label: np.ndarray | None = None) -> TrainingRows:
@@ -132,6 +140,7 @@ def read_faces(
     seed: int,
     label: Literal["expression", "identity"] = "expression",
     validation: bool = False,
+    unlabelled: bool = False,
 ) -> FaceTable:
     """Read a faces directory, its rows divided into train, valid and test.
 
@@ -141,6 +150,7 @@ def read_faces(
     Args:
         label: what is to be classified.
         validation: where no official split names validation rows, a part of the training groups becomes them.
+        unlabelled: rows that would be left out are kept, for a method that learns from them too.
 
     Raises:
         InputError: the training rows are of one class, no test row is of theirs, folds.roles cannot divide them, or a
@@ -153,10 +163,10 @@ def read_faces(
     trained = len(people) if label == "identity" else len(expressions)
     label_N = np.where(identity < trained, identity, UNKNOWN) if label == "identity" else expression
     classes = people if label == "identity" else expressions
-    kept = np.flatnonzero((identity if label == "identity" else expression) != UNKNOWN)
-    _require_two(label, classes, rows.role[kept], expressions)
+    known = (identity if label == "identity" else expression) != UNKNOWN
+    _require_two(label, classes, rows.role[known], expressions)
     pose, poses = _poses(rows)
-    picture, rotation = _turned(kept, rows.role, rows.numbers("rotation", 0), config)
+    picture, rotation = _turned(np.flatnonzero(known | unlabelled), rows.role, rows.numbers("rotation", 0), config)
     return FaceTable(
         directory=directory,
         sample_id=rows.sample_id[picture],
@@ -175,6 +185,7 @@ def read_faces(
         has_subjects=None not in rows.subject.tolist(),
         pictures=open_pictures(directory),
         margin=config.get("margin", 0),
+        unlabelled=~known[picture] if unlabelled else None,
     )
 
 
@@ -227,7 +238,7 @@ def _expressions(rows: Divided) -> tuple[np.ndarray, tuple[str, ...]]:
     """(index into the names, the names): of the expressions that are trained on, in the order of the vocabulary."""
     name_N = np.array([name or "" for name in rows.table["expression"].to_pylist()])
     trained = set(name_N[rows.role == "train"].tolist())
-    names = tuple(name for name in EXPRESSIONS if name in trained)
+    names = tuple(name for name in LABELS if name in trained)
     index_of = {name: index for index, name in enumerate(names)}
     return np.array([index_of.get(name, UNKNOWN) for name in name_N.tolist()], dtype=np.int64), names
 

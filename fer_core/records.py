@@ -12,7 +12,7 @@ SAMPLE_SCHEMA = pa.schema(
         ("subject_id", pa.string()),
         ("subject_by", pa.string()),  # null: the data set names the subject; else how it was estimated
         ("sequence_id", pa.string()),
-        ("expression", pa.string()),  # a name of vocabulary.EXPRESSIONS
+        ("expression", pa.string()),  # a name of vocabulary.LABELS
         ("expression_votes", pa.list_(pa.float32())),  # FER+: votes in the order of EIGHT
         ("intensity", pa.float32()),  # 0..1
         ("action_units", pa.map_(pa.int16(), pa.float32())),  # FACS unit -> 0 absent, else intensity (1 where ungraded)

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from fer_core.datasets.base import Rejected
 from fer_core.datasets.folders import files_below, is_picture, key_of
+from fer_core.embedding import Embeddings
 from fer_core.errors import InputError
 from fer_core.files import write_table
 from fer_core.ingest import escaped, set_aside_table
@@ -22,7 +23,7 @@ PREDICTIONS = "predictions.parquet"
 """The folder of the shards, which readers of Parquet take for one table."""
 SCHEMA = pa.schema(
     [
-        ("source_path", pa.string()),  # relative to the folder that was scored
+        ("source_path", pa.string()),  # relative to the folder that was scored; of landmarks the face's name or number
         ("expression", pa.string()),  # null, as are the next and sub_class, of a model that tells people apart
         ("probabilities", pa.list_(pa.float32())),  # in the order of the model's classes
         ("embedding", pa.list_(pa.float32())),
@@ -113,11 +114,22 @@ def write_score_shard(
     Raises:
         InputError: a file has changed since its digest was taken, or the model does not look at pictures.
     """
+    write_shard(folder, number, len(pictures), lambda: score_pictures(source, pictures, scorer, progress), progress)
+
+
+def write_shard(
+    folder: Path,
+    number: int,
+    size: int,
+    score: Callable[[], tuple[pa.Table, list[Rejected]]],
+    progress: Callable[[int], None],
+) -> None:
+    """Write what `score()` says of the `size` pictures or faces of a shard, unless its two files stand already."""
     rows, aside = (folder / name for name in shard_files(number))
     if rows.exists() and aside.exists():
-        progress(len(pictures))
+        progress(size)
         return
-    table, rejected = score_pictures(source, pictures, scorer, progress)
+    table, rejected = score()
     rows.parent.mkdir(exist_ok=True)
     write_table(aside, set_aside_table(rejected))
     write_table(rows, table)
@@ -144,7 +156,8 @@ def score_pictures(
             if isinstance(crop, Unusable)
         ]
         if faces:
-            tables.append(_said(list(faces), np.stack(list(faces.values())), scorer))
+            given = scorer.predictor.embed_faces(np.stack(list(faces.values())))
+            tables.append(said_of(list(faces), given, scorer))
         done += len(crops)
         progress(len(aside) + sum(map(len, tables)))
     return pa.concat_tables(tables).combine_chunks(), aside
@@ -161,10 +174,9 @@ def _content(source: Path, picture: Picture) -> bytes:
     return data
 
 
-def _said(names: list[str], faces_BHWC: np.ndarray, scorer: Scorer) -> pa.Table:
-    """The rows of face crops."""
+def said_of(names: Sequence[str], given: Embeddings, scorer: Scorer) -> pa.Table:
+    """Rows by SCHEMA of faces with these names, by what the network gives for them."""
     predictor = scorer.predictor
-    given = predictor.embed_faces(faces_BHWC)
     columns: dict[str, Any] = {
         "source_path": [escaped(name) for name in names],
         "embedding": list(given.embedding_ND),

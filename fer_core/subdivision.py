@@ -85,15 +85,6 @@ def fit_mixtures(
     return _number_groups(labels_N, fits, num_components)
 
 
-def medoids(emb_ND: Embeddings, labels_N: Labels) -> dict[int, int]:
-    """Index of the medoid of each label: the member nearest (Euclidean) to their mean, the first one of equals.
-
-    Raises:
-        ValueError: emb_ND not finite, or shapes that do not fit.
-    """
-    return {label: int(gallery[0]) for label, gallery in top_k(emb_ND, labels_N, k=1).items()}
-
-
 def top_k(emb_ND: Embeddings, labels_N: Labels, k: int) -> dict[int, NDArray[np.int64]]:
     """Gallery of each label: indices of its medoid and then of the members nearest (Euclidean) to the medoid, k in all.
 

@@ -97,13 +97,13 @@ def write_human_triplets(folder: Path, faces: Path, votes: Path, part: Part, see
         votes: csv with a header and the columns VOTES.
 
     Returns:
-        tuples; samples in them; agreement: split of the reference -> vote difference -> triplets (table I); left_out:
-        lines about pictures that no face crop was made of.
+        tuples; samples in them; agreement: split of the reference -> vote difference -> triplets (table I), the people
+        that landmark_vae validates on apart; left_out: lines about pictures that no face crop was made of.
 
     Raises:
         InputError: a line is no three pictures and five answers, or all are left out.
     """
-    rows = read_divided(faces, part, seed, ["source_path", "rotation"])
+    rows = read_divided(faces, part, seed, ["source_path", "rotation"], validation=True)
     upright = np.flatnonzero(rows.numbers("rotation", 0) == 0)
     paths = rows.objects("source_path")[upright].tolist()
     place_of = dict(zip(paths, upright.tolist(), strict=True))

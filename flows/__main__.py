@@ -28,14 +28,15 @@ COMMANDS = (
     "directories",
 )
 """Each has its options in flows.cli.OPTIONS, and its flow by that name in flows.commands."""
-DAMAGED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+INCOMPLETE, BAD_INPUT, INTERRUPTED = 1, 2, 130
 LEAST_FREE_BYTES = 2**20
 
 
 def main(arguments: list[str]) -> int:
     """Run a command.
 
-    The exit code is 0, 2 for bad input, 130 after Ctrl-C, 1 where --verify found damage or for a fault of ours.
+    The exit code is 0, 2 for bad input, 130 after Ctrl-C, 1 where --verify found damage, where a cell of an experiment
+    failed, or for a fault of ours.
     """
     os.environ.update(engine_environment(Path(".fer"), verbose=False))
     show_progress()
@@ -75,7 +76,7 @@ def _run(arguments: list[str]) -> int:
     print(summary.table(values), file=sys.stderr if options.json_ else sys.stdout)
     if options.json_:
         print(json.dumps(values))
-    return DAMAGED if values.get("damaged") else 0
+    return INCOMPLETE if values.get("damaged") or values.get("failed") else 0
 
 
 def _options(command: str, arguments: list[str]) -> Any:

@@ -1,12 +1,12 @@
 """The command line: options from the flows' typed parameters, by pydantic-settings."""
 
-import difflib
+import argparse
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_origin
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
 
@@ -24,6 +24,7 @@ from fer_core.config import (
 )
 from fer_core.errors import InputError
 from fer_core.experiments.options import ExperimentOptions
+from fer_core.option_text import option_names, read_options, suggestion
 from fer_core.options import merged
 
 OPTIONS: dict[str, type[HomeOptions]] = {
@@ -39,6 +40,34 @@ OPTIONS: dict[str, type[HomeOptions]] = {
     "directories": DirectoriesOptions,
 }
 """Of each command."""
+VALUES = {
+    "Path": "FOLDER",
+    "str": "NAME",
+    "int": "NUMBER",
+    "float": "NUMBER",
+    "dict[str,Path]": "DATASET=FOLDER",
+    "dict[str,str]": "OPTION=VALUE",
+}
+"""What --help calls a value of a type."""
+VALUES_OF = {"--config": "FILE", "--pairs": "FILE", "--votes": "FILE", "--weights": "FILE", "--stream": "URI"}
+"""What --help calls the value of an option whose type says too little."""
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Help that names values as people do, and leaves out defaults that say nothing."""
+
+    def _metavar_formatter(self, action: argparse.Action, default_metavar: str) -> Callable[[int], tuple[str, ...]]:
+        own = [VALUES_OF[option] for option in action.option_strings if option in VALUES_OF]
+        value = own[0] if own else _value_of(str(action.metavar or default_metavar))
+        return lambda count: (value,) * count
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        return re.sub(r" \(default(: None|: \(\)| factory: dict)\)$", "", action.help or "")
+
+
+def _value_of(kind: str) -> str:
+    several = re.fullmatch(r"tuple\[(.*),\.\.\.\]", kind)
+    return f"{_value_of(several[1])},..." if several else VALUES.get(kind, kind)
 
 
 def parse(command: str, options_class: type[HomeOptions], arguments: list[str], home: Path | None) -> HomeOptions:
@@ -71,7 +100,9 @@ def _read_arguments(command: str, options_class: type[HomeOptions], arguments: l
 
     parsed = type("Parsed", (options_class, Parsed), {"__doc__": options_class.__doc__})
     try:
-        source = CliSettingsSource(parsed, cli_parse_args=_pairs_as_json(arguments, options_class))  # type: ignore[var-annotated]
+        source = CliSettingsSource[Any](
+            parsed, cli_parse_args=_pairs_as_json(arguments, options_class), formatter_class=HelpFormatter
+        )
         return source()
     except SettingsError as error:
         raise InputError(_explain_arguments(str(error), options_class)) from None
@@ -99,15 +130,7 @@ def _pairs_as_json(arguments: list[str], options_class: type[BaseModel]) -> list
 
 
 def _read_config(file: Path) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(file.read_text())
-    except OSError as error:
-        raise InputError(f"--config {file} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"--config {file} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"--config {file} must hold options such as `epochs: 10`, one a line")
-    return _underscored(values)
+    return _underscored(read_options(file, f"--config {file}", "options such as `epochs: 10`, one a line"))
 
 
 def _underscored(values: dict[str, Any]) -> dict[str, Any]:
@@ -138,16 +161,5 @@ def _explain(error: ValidationError, options_class: type[BaseModel]) -> str:
 
 
 def _unknown(option: str, options_class: type[BaseModel]) -> str:
-    names = _option_names(options_class)
-    near = difflib.get_close_matches(option.split("=")[0], names, n=3) or names
-    return f"unknown option {option}; {'did you mean' if len(near) <= 3 else 'choose from'} {', '.join(near)}?"
-
-
-def _option_names(options_class: type[BaseModel], prefix: str = "--") -> list[str]:
-    names = []
-    for name, field in options_class.model_fields.items():
-        option = prefix + (field.alias or name).replace("_", "-")
-        kind = field.annotation
-        nested = isinstance(kind, type) and issubclass(kind, BaseModel)
-        names += _option_names(kind, option + ".") if nested else [option]  # type: ignore[arg-type]
-    return names
+    names = ["--" + name.replace("_", "-") for name in option_names(options_class)]
+    return f"unknown option {option}; {suggestion(option.split('=')[0], names)}"

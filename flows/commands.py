@@ -14,11 +14,11 @@ from fer_core.config import (
     SubdivideOptions,
     TrainOptions,
 )
+from fer_core.evaluation.cross_validation import cross_validation
 from flows import stages
 from flows.experiment import experiment as experiment
 from flows.scoring import score as score
 from flows.summary import Summary
-from tasks.evaluation import cross_validation
 from tasks.housekeeping import choose_removable, prove_directories, remove_directories, survey_home
 from tasks.inspection import inspect_source, prove_catalog, prove_faces
 from tasks.registry import promote_if_better, register_model
@@ -68,12 +68,13 @@ def subdivide(options: SubdivideOptions) -> dict[str, Any]:
 
 @flow(name="evaluate-command")
 def evaluate(options: EvaluateOptions) -> dict[str, Any]:
-    """Source folder -> metrics: of the hold-out with its report, or with --folds of the cross-validation."""
+    """Source folder -> metrics: of the hold-out with its report, or with --folds of all, with the first fold's."""
     catalog = stages.ingest(options)
     faces = stages.prepare(options, catalog)
     if options.folds:
         folds = stages.cross_validate(options, faces)
-        return Summary().data(catalog, faces).folds(folds, cross_validation(folds)).values
+        means = cross_validation([fold.evaluation.summary for fold in folds])
+        return Summary().data(catalog, faces).folds(folds, means).values
     run = stages.train(options, faces)
     levels = stages.subdivide(options, faces, run)
     evaluation = stages.evaluate(options, faces, levels[-1])
@@ -89,7 +90,7 @@ def retrain(options: RetrainOptions) -> dict[str, Any]:
     run = stages.train(options, faces)
     levels = stages.subdivide(options, faces, run)
     evaluation = stages.evaluate(options, faces, levels[-1])
-    cross_validated = cross_validation(folds) if folds else {}
+    cross_validated = cross_validation([fold.evaluation.summary for fold in folds]) if folds else {}
     registered = register_model(options, faces, levels[-1], evaluation, cross_validated)
     promotion = promote_if_better(options.home, options.model_name, registered.version)
     summary = Summary().data(catalog, faces).model(run, levels).evaluation(evaluation)

@@ -1,19 +1,22 @@
-"""A registered model in use: pictures, or pairs of them -> what it says."""
+"""A registered model in use: pictures, pairs of them, or landmarks of faces -> what it says."""
 
-from typing import Any
+from typing import Any, Literal
 
 from prefect import flow
 
 from fer_core.config import ScoreOptions
 from flows.summary import Summary
 from tasks.registered import find_model
-from tasks.scoring import choose_threshold, decide_pairs, score_folder
+from tasks.scoring import choose_threshold, decide_pairs, score_faces, score_folder
 
 
 @flow(name="score-command")
 def score(options: ScoreOptions) -> dict[str, Any]:
-    """Folder of pictures -> predictions; or pairs of pictures -> decisions."""
-    model = find_model(options.home, options.model_name, options.version)
+    """Folder of pictures, or file of landmarks -> predictions; or pairs of pictures -> decisions."""
+    looks_at: Literal["pictures", "points"] = "points" if options.task == "landmarks" else "pictures"
+    model = find_model(options.home, options.model_name, options.version, looks_at)
+    if options.task == "landmarks":
+        return Summary().scored(model.name, model.version, score_faces(options, model)).values
     if options.task == "pictures":
         return Summary().scored(model.name, model.version, score_folder(options, model)).values
     threshold = choose_threshold(options, model)

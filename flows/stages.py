@@ -1,17 +1,17 @@
-"""The stages as flows: each turns the finished directories before it into its own."""
+"""The stages as flows: each turns the finished directories before it into its own.
+
+A stage without a `part` is of the official split or the hold-out.
+"""
 
 from prefect import flow
 
 from fer_core.config import CatalogOptions, CropOptions, EvaluateOptions, PrepareOptions, SubdivideOptions, TrainOptions
 from fer_core.folds import Part
 from tasks.data import publish_faces, write_catalog, write_faces
-from tasks.evaluation import write_evaluation
+from tasks.evaluation import Tested, write_evaluation
 from tasks.made import Fold, Level, Made
 from tasks.model import train_run, write_level
 from tasks.tuples import write_tuples
-
-HOLD_OUT = Part()
-"""The official split, or the subjects held out for good."""
 
 
 @flow
@@ -30,18 +30,19 @@ def prepare(options: CropOptions, catalog: Made, repair: bool = False) -> Made:
 @flow
 def draw_tuples(options: PrepareOptions, faces: Made, repair: bool = False) -> Made:
     """Face crops -> five-tuples or similarity triplets, an epoch a shard."""
-    return write_tuples(options, faces, repair=repair)
+    return write_tuples(options, faces, options.hold_out, repair)
 
 
 @flow
-def train(options: TrainOptions, faces: Made, part: Part = HOLD_OUT) -> Made:
+def train(options: TrainOptions, faces: Made, part: Part | None = None) -> Made:
     """Face crops -> run: level 1 of Algorithm 2."""
-    return train_run(options, faces, part)
+    return train_run(options, faces, part or options.hold_out)
 
 
 @flow
-def subdivide(options: SubdivideOptions, faces: Made, run: Made, part: Part = HOLD_OUT) -> list[Level]:
+def subdivide(options: SubdivideOptions, faces: Made, run: Made, part: Part | None = None) -> list[Level]:
     """Run -> run and groups of each level: Algorithm 2 of sgm, one iteration a level."""
+    part = part or options.hold_out
     levels = [Level(run, write_level(options, faces, run, 1, part))]
     for number in range(2, options.levels + 1):
         run = train_run(options, faces, part, before=levels[-1])
@@ -51,10 +52,10 @@ def subdivide(options: SubdivideOptions, faces: Made, run: Made, part: Part = HO
 
 @flow
 def evaluate(
-    options: EvaluateOptions, faces: Made, level: Level, part: Part = HOLD_OUT, tested: Made | None = None
+    options: EvaluateOptions, faces: Made, level: Level, part: Part | None = None, tested: Tested | None = None
 ) -> Made:
-    """Level -> metrics, figures, report; on the test part, or on another data set's face crops."""
-    return write_evaluation(options, faces, level, part, tested)
+    """Level -> metrics, figures, report; on the test part, or on another data set."""
+    return write_evaluation(options, faces, level, part or options.hold_out, tested)
 
 
 @flow

@@ -3,11 +3,9 @@
 from typing import Any, Self
 
 from fer_core.experiments.options import CellPlan
-from fer_core.experiments.results import Cell, as_json, cost_of, orders, table_lines, total_seconds
-from fer_core.experiments.spec import Experiment
 from fer_core.housekeeping import KIND_OF, Entry
 from fer_core.scoring import PREDICTIONS
-from flows import dry_run
+from flows import dry_run, matrix
 from tasks.evaluation import REPORT
 from tasks.inspection import Proof
 from tasks.made import Fold, Level, Made
@@ -61,35 +59,24 @@ class Summary:
     def planned(self, plans: list[CellPlan]) -> Self:
         """A dry run of an experiment: its cells, what they differ in, and what is missing."""
         cells = [
-            {"row": plan.row, "column": plan.column, "missing": plan.missing, "options": _set(plan)} for plan in plans
+            {
+                "row": plan.row,
+                "column": plan.column,
+                "missing": plan.missing,
+                "tested": plan.tested.dataset if plan.tested else None,
+                "options": plan.options[0].told(only_changed=True) if plan.options else {},
+            }
+            for plan in plans
         ]
         return self._with(dry_run=True, cells=cells)
 
-    def experiment(
-        self,
-        made: Made,
-        experiment: Experiment,
-        cells: list[Cell],
-        folds: list[Fold],
-        cost_per_hour: float | None,
-        mlflow_run: str,
-    ) -> Self:
-        """The table of an experiment."""
+    def experiment(self, made: Made, report: dict[str, Any], folds: list[Fold], mlflow_run: str) -> Self:
+        """The table of an experiment and what is said of it."""
         for fold in folds:
             self._count(*[done for level in fold.levels for done in level.stages], fold.evaluation)
         self._count(made)
-        trained = total_seconds(cells)
-        return self._with(
-            title=experiment.title,
-            cells=as_json(experiment, cells, cost_per_hour),
-            orders=[{**vars(one), "difference": vars(one.difference)} for one in orders(experiment, cells)],
-            training_seconds=trained,
-            cost=cost_of(trained, cost_per_hour),
-            table=table_lines(experiment, cells),
-            directory=str(made.path),
-            report=str(made.path / REPORT),
-            mlflow_run=mlflow_run,
-        )
+        places = {"directory": str(made.path), "report": str(made.path / REPORT), "mlflow_run": mlflow_run}
+        return self._with(**report, **places)
 
     def scored(self, model_name: str, model_version: int, scores: Made, decisions: Made | None = None) -> Self:
         """What a registered model says of pictures, and of pairs of them where it was asked about these."""
@@ -136,11 +123,12 @@ class Summary:
         return self._with(metrics=metrics, report=str(made.path / REPORT), evaluation=str(made.path))
 
     def folds(self, folds: list[Fold], means: dict[str, float], prefix: str = "") -> Self:
-        """Means and deviations over the folds."""
+        """Means and deviations over the folds, and the report of the first where there is no other."""
         for fold in folds:
             self._count(*[made for level in fold.levels for made in level.stages], fold.evaluation)
         metrics = self.values.get("metrics", {}) | {f"{prefix}{name}": value for name, value in means.items()}
-        empty = {"final_loss": None, "model_version": None, "champion": None, "verdict": None, "report": None}
+        report = str(folds[0].evaluation.path / REPORT) if folds else None
+        empty = {"final_loss": None, "model_version": None, "champion": None, "verdict": None, "report": report}
         self.values = empty | self.values
         return self._with(metrics=metrics, folds=[fold.evaluation.summary for fold in folds])
 
@@ -170,15 +158,6 @@ class Summary:
         self.values["reused"] = [name for name, done in self._done.items() if not done]
 
 
-def _set(plan: CellPlan) -> dict[str, Any]:
-    """The options of a cell that are not as they are by default."""
-    if not plan.options:
-        return {}
-    return plan.options[0].model_dump(
-        mode="json", exclude={"home", "config", "json_", "verbose"}, exclude_defaults=True
-    )
-
-
 def _described(entry: Entry) -> dict[str, Any]:
     return {
         "kind": KIND_OF[entry.folder],
@@ -196,30 +175,8 @@ def table(values: dict[str, Any]) -> str:
     if "near_duplicates" in values:
         return "\n".join([*dry_run.lines(values), "", _results(values)])
     if "cells" in values:
-        return _matrix(values)
+        return "\n".join(matrix.planned(values) if values.get("dry_run") else matrix.lines(values))
     return _listing(values) if "directories" in values else _results(values)
-
-
-def _matrix(values: dict[str, Any]) -> str:
-    """An experiment's table, or the cells of its dry run."""
-    if values.get("dry_run"):
-        cells = [(f"{cell['row']}, {cell['column']}", cell) for cell in values["cells"]]
-        return "\n".join(
-            f"{name}: "
-            + (f"left empty, no --data {cell['missing']}=FOLDER" if cell["missing"] else str(cell["options"]))
-            for name, cell in cells
-        )
-    held = [
-        f"{one['column']}, {one['metric']}: {one['better']} over {one['worse']} {one['verdict']}"
-        for one in values["orders"]
-    ]
-    missing = sorted({cell["missing"] for cell in values["cells"] if cell.get("missing")})
-    lines = [values["title"], "", *values["table"], "", "ours (95 % interval) [published]", *held]
-    lines += [f"left empty: no --data {name}=FOLDER" for name in missing]
-    if values["training_seconds"] is not None:
-        cost = "" if values["cost"] is None else f", cost {values['cost']:.2f}"
-        lines += ["", f"trained for {values['training_seconds'] / 60:.1f} minutes{cost}"]
-    return "\n".join([*lines, "", f"report  {values['report']}"])
 
 
 def _listing(values: dict[str, Any]) -> str:

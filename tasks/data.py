@@ -24,7 +24,7 @@ from infra.dask_engine import map_partitions
 from infra.progress import Ticker, logger
 from infra.settings import Settings
 from tasks.made import Made, make
-from tasks.registered import RegisteredModel, label_by, labeller_of
+from tasks.registered import RegisteredModel, labeller_of
 
 ROWS_A_PARTITION, BYTES_A_PARTITION = 256, 2**26
 """What a worker reads, holds and writes at once, whichever is reached first; a kill loses no more than that."""
@@ -141,7 +141,7 @@ def write_faces(options: CropOptions, catalog: Made, repair: bool = False) -> Ma
 def _label(options: CropOptions, folder: Path, model: RegisteredModel) -> dict[str, int]:
     """Let a model say the expressions that are unknown; how many faces got each."""
     ticker = Ticker("label", count_unknown(folder), "faces")
-    label, margin = label_by(model.predictor()), options.cropping.margin
+    label, margin = model.predictor().label_faces, options.cropping.margin
     return write_expressions(folder, label, f"model {model.title}", options.least_probability, margin, ticker)
 
 

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -13,16 +13,19 @@ from prefect.cache_policies import NO_CACHE
 from fer_core.assessment.base import Assessed, Case
 from fer_core.assessment.page import page
 from fer_core.assessment.protocols import PROTOCOLS
+from fer_core.assessment.published import published_for
 from fer_core.code_digest import code_digest
-from fer_core.config import EvaluateOptions
+from fer_core.config import CropOptions, EvaluateOptions
 from fer_core.datasets.base import Pair
 from fer_core.directories import Directory
-from fer_core.files import write_bytes, write_json, write_table
+from fer_core.files import digest_of, write_bytes, write_json, write_table
 from fer_core.folds import Part
+from fer_core.naming import telling_options, title_of
 from fer_core.predictor import Predictor
+from fer_core.report import Published
 from infra.progress import Ticker, logger
-from tasks.made import Fold, Level, Made, make
-from tasks.model import chosen_code, plan_of
+from tasks.made import Level, Made, make
+from tasks.model import chosen_code, plan_of, triplets_of
 
 PREDICTIONS, METRICS, REPORT, FIGURES = "predictions.parquet", "metrics.json", "report.html", "figures"
 EMBEDDINGS = "embeddings.parquet"
@@ -30,29 +33,38 @@ HEADLINE = ("accuracy", "knn_accuracy", "f1", "nmi", "pose_accuracy", "svm_accur
 PAIRS_HEADLINE = ("pair_accuracy", "auc", "eer")
 
 
+class Tested(NamedTuple):
+    """Another data set that a model is tested on, and its face crops."""
+
+    options: CropOptions
+    faces: Made
+
+
+class Page(NamedTuple):
+    """What the report says beside what was measured."""
+
+    title: str
+    details: dict[str, Any]
+    published: Published
+    notes: list[str]
+
+    @property
+    def digest(self) -> str:
+        """Of all it says: a table of a paper that is read anew makes a new page."""
+        return digest_of([self.title, self.details, asdict(self.published), self.notes])
+
+
 @task(cache_policy=NO_CACHE)
 def write_evaluation(
-    options: EvaluateOptions, faces: Made, level: Level, part: Part, tested: Made | None = None
+    options: EvaluateOptions, faces: Made, level: Level, part: Part, tested: Tested | None = None
 ) -> Made:
-    """Evaluate on the test part; figures and report too, except for the folds of a cross-validation.
+    """Evaluate on the test part; figures and report too, of a cross-validation in its first fold.
 
     Args:
-        tested: face crops of another data set to test on instead.
+        tested: another data set to test on instead.
     """
-    inputs = {"faces": faces.content, "run": level.run.content, "level": level.groups.content}
-    directory = Directory(
-        options.home / "evaluations",
-        f"{options.dataset}-{options.method}",
-        kind="evaluation",
-        config={
-            "part": list(part),
-            "seed": options.seed,
-            "resamples": options.resamples,
-            "set_aside": faces.summary["set_aside"],
-        },
-        inputs=inputs if tested is None else {**inputs, "tested": tested.content},
-        code=code_digest("fer_core.assessment.protocols", "fer_core.assessment.page", *chosen_code(options)),
-    )
+    told = _told(options, part, tested) if part.fold in (None, 0) else None
+    directory = _directory(options, faces, level, part, tested, told)
     stage = "evaluate" if part.fold is None else f"evaluate {part.fold + 1}/{part.folds}"
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
@@ -65,9 +77,10 @@ def write_evaluation(
         metrics = {name: vars(interval) for name, interval in assessed.metrics.items()}
         write_json(directory.path / METRICS, metrics)
         files = [PREDICTIONS, EMBEDDINGS, METRICS]
-        if part.fold is None:
+        if told is not None:
             logger.info("%-9s drawing figures", stage)
-            files += _write_pages(directory.path, options, case, assessed, (tested or faces).summary["set_aside"])
+            set_aside = (faces if tested is None else tested.faces).summary["set_aside"]
+            files += _write_pages(directory.path, told, assessed, set_aside)
         return files, {name: interval["value"] for name, interval in metrics.items()}
 
     made = make(stage, directory, build)
@@ -77,23 +90,61 @@ def write_evaluation(
     return made
 
 
-def _case(options: EvaluateOptions, faces: Made, level: Level, part: Part, tested: Made | None) -> Case:
+def _directory(
+    options: EvaluateOptions, faces: Made, level: Level, part: Part, tested: Tested | None, told: Page | None
+) -> Directory:
+    inputs = {"faces": faces.content, "run": level.run.content, "level": level.groups.content}
+    inputs |= triplets_of(plan_of(options, faces, part))
+    return Directory(
+        options.home / "evaluations",
+        f"{options.dataset}-{options.method}",
+        kind="evaluation",
+        config={
+            "part": part.told,
+            "seed": options.seed,
+            "resamples": options.resamples,
+            "set_aside": faces.summary["set_aside"],
+            "page": None if told is None else told.digest,
+        },
+        inputs=inputs if tested is None else {**inputs, "tested": tested.faces.content},
+        code=code_digest("fer_core.assessment.protocols", "fer_core.assessment.page", *chosen_code(options)),
+    )
+
+
+def _told(options: EvaluateOptions, part: Part, tested: Tested | None) -> Page:
+    other = None if tested is None else tested.options.dataset
+    named = {"dataset", "method", "levels", "seed", "test_people"}
+    settings = options.model_dump(mode="json", include=named, exclude_none=True)
+    sizes = {"backbone": options.backbone_name, "face_size": options.crop_size, "patch": options.patch_size}
+    weights = {"weights": "random" if options.weights is None else options.weights.name}
+    notes = []
+    if part.fold is not None:
+        notes = [f"Fold {part.fold + 1} of {part.folds} alone: the others have the same metrics, and no page."]
+    return Page(
+        title_of(options, part, other),
+        {**settings, **telling_options(options), **sizes, **weights, **vars(options.recipe)},
+        published_for(options, part, other),
+        notes,
+    )
+
+
+def _case(options: EvaluateOptions, faces: Made, level: Level, part: Part, tested: Tested | None) -> Case:
     plan = plan_of(options, faces, part)
     trained = plan.read_faces()
-    table = trained if tested is None else plan.read_tested(tested.path, trained)
+    table = trained if tested is None else plan.read_tested(tested.faces.path, trained)
     predictor = Predictor(level.run.path, level.groups.path)
-    return Case(predictor, table, trained, options.seed, options.resamples, _pairs(options, predictor))
+    pairs = _pairs(options if tested is None else tested.options, predictor)
+    triplets = plan.build_method().human_triplets
+    return Case(predictor, table, trained, options.seed, options.resamples, pairs, triplets)
 
 
-def _pairs(options: EvaluateOptions, predictor: Predictor) -> list[Pair] | None:
+def _pairs(options: CropOptions, predictor: Predictor) -> list[Pair] | None:
     """The pairs that the data set prescribes, for a model that is tested on pairs."""
     prescribed, is_asked = options.adapter.pairs, predictor.description.build_method().protocol == "pairs"
     return prescribed(options.source) if prescribed and options.source and is_asked else None
 
 
-def _write_pages(
-    folder: Path, options: EvaluateOptions, case: Case, assessed: Assessed, set_aside: dict[str, int]
-) -> list[str]:
+def _write_pages(folder: Path, told: Page, assessed: Assessed, set_aside: dict[str, int]) -> list[str]:
     drawn = assessed.draw()
     (folder / FIGURES).mkdir(exist_ok=True)
     for figure in drawn:
@@ -101,10 +152,7 @@ def _write_pages(
     extra = assessed.files()
     for name, content in extra.items():
         write_bytes(folder / name, content)
-    settings = options.model_dump(mode="json", include={"dataset", "method", "levels", "seed"})
-    sizes = {"backbone": options.backbone_name, "face_size": options.crop_size, "patch": options.patch_size}
-    details = {**settings, **sizes, **vars(options.recipe)}
-    written = page(assessed, drawn, details, set_aside, case.tested.has_subjects)
+    written = page(told.title, assessed, drawn, told.details, set_aside, told.published, told.notes)
     write_bytes(folder / REPORT, written.encode())
     return [REPORT, *extra, *(f"{FIGURES}/{figure.name}.png" for figure in drawn)]
 
@@ -113,19 +161,3 @@ def _show_table(made: Made) -> None:
     metrics = json.loads((made.path / METRICS).read_text())
     rows = [{"metric": name, **{key: round(value, 4) for key, value in row.items()}} for name, row in metrics.items()]
     create_table_artifact(table=rows, key="evaluation", description=f"{made.path}")
-
-
-def cross_validation(folds: list[Fold]) -> dict[str, float]:
-    """Mean and standard deviation (n - 1) over the folds of each metric that all of them have.
-
-    A small fold has no Recall@32: a mean over some folds would stand beside means over all.
-    """
-    evaluations = [fold.evaluation for fold in folds]
-    found = {}
-    for name in evaluations[0].summary:
-        if not all(name in made.summary for made in evaluations):
-            continue
-        values = [made.summary[name] for made in evaluations]
-        found[name] = float(np.mean(values))
-        found[f"{name}_std"] = float(np.std(values, ddof=1))
-    return found

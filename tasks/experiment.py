@@ -1,9 +1,11 @@
 """An experiment's cells -> its table, page and MLflow runs."""
 
 import json
+import traceback
 from collections.abc import Iterable
 from typing import Any
 
+import pyarrow.parquet as pq
 from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
@@ -11,14 +13,18 @@ from prefect.cache_policies import NO_CACHE
 from fer_core import runs
 from fer_core.code_digest import code_digest
 from fer_core.directories import Directory
+from fer_core.errors import InputError
 from fer_core.evaluation.bootstrap import Interval
 from fer_core.experiments import drawing
-from fer_core.experiments.drawing import CellFiles
+from fer_core.experiments.cell_files import CellFiles
 from fer_core.experiments.options import CellPlan, ExperimentOptions
 from fer_core.experiments.page import experiment_page
-from fer_core.experiments.results import Cell, as_json, orders, table_lines
+from fer_core.experiments.report import as_report
+from fer_core.experiments.results import Cell, orders, table_lines
 from fer_core.experiments.spec import Experiment, short_name
 from fer_core.files import write_bytes, write_json
+from fer_core.levels import LABELS
+from fer_core.option_text import plain
 from fer_core.speed import forward_speed
 from infra.mlflow_runs import MatrixCell, log_matrix
 from infra.progress import logger
@@ -29,12 +35,14 @@ from tasks.registry import open_registry
 RESULTS = "results.json"
 MATRICES = "fer-experiments"
 """The MLflow experiment of the tables."""
+MOST_LETTERS = 300
+"""Of an error that is no sentence of ours, such as Ray's with all its workers' traces."""
 
 
-def say_cell(plan: CellPlan, number: int, of: int) -> None:
+def say_cell(plan: CellPlan, number: int, num_cells: int) -> None:
     """Progress: which cell comes now."""
     what = f"is left empty: no --data {plan.missing}=FOLDER" if plan.missing else "begins"
-    logger.info("cell %d/%d  %s, %s %s", number, of, plan.row, plan.column, what)
+    logger.info("cell %d/%d  %s, %s %s", number, num_cells, plan.row, plan.column, what)
 
 
 @task(cache_policy=NO_CACHE)
@@ -45,14 +53,26 @@ def measure_cell(plan: CellPlan, folds: list[Fold], metrics: tuple[str, ...]) ->
     measured = tuple(_metrics(fold, "images_per_second" in metrics) for fold in folds)
     trained = {level.run.path for fold in folds for level in fold.levels}
     batch_size = plan.options[0].recipe.batch_size
+    num_faces = {pq.read_metadata(fold.levels[-1].groups.path / LABELS).num_rows for fold in folds}
     return Cell(
         plan.row,
         plan.column,
         measured,
         num_seeds=len(plan.options),
+        settings={**plan.settings, "training_faces": sorted(num_faces)},
         trained={run.name: runs.seconds_of(run, batch_size) for run in sorted(trained)},
         evaluations={fold.evaluation.path.name: fold.evaluation.content for fold in folds},
     )
+
+
+def failed_cell(plan: CellPlan, error: Exception) -> Cell:
+    """A cell that an error ended: empty, with the error in a sentence; a fault of ours is shown in full as well."""
+    sentence = " ".join(str(error).split())
+    if not isinstance(error, InputError):
+        sentence = f"{type(error).__name__}: {sentence[:MOST_LETTERS]}"
+        logger.error("%s", "".join(traceback.format_exception(error)))
+    logger.error("%s, %s failed: %s", plan.row, plan.column, sentence)
+    return Cell(plan.row, plan.column, failed=sentence, settings=plan.settings)
 
 
 def _metrics(fold: Fold, speed: bool) -> dict[str, Interval]:
@@ -74,26 +94,21 @@ def write_experiment(
         kind="experiment",
         config={
             "experiment": experiment.model_dump(mode="json"),
-            "cells": [[cell.row, cell.column, cell.missing] for cell in cells],
-            "seeds": list(options.seeds),
-            "cost_per_hour": options.cost_per_hour,
+            "cells": [[cell.row, cell.column, cell.missing, cell.failed, cell.settings] for cell in cells],
+            "asked": vars(options.asked),
         },
         inputs={name: content for cell in cells for name, content in cell.evaluations.items()},
-        code=code_digest("fer_core.experiments.page", "fer_core.experiments.drawing"),
+        code=code_digest("fer_core.experiments.page", "fer_core.experiments.report"),
     )
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
         logger.info("%-9s drawing figures", "table")
-        drawn = drawing.draw(experiment, cells, files)
+        drawn, undrawn = drawing.draw(experiment, cells, files)
         (directory.path / FIGURES).mkdir(exist_ok=True)
         for figure in drawn:
             write_bytes(directory.path / FIGURES / f"{figure.name}.png", figure.png)
-        found = orders(experiment, cells)
-        results = as_json(experiment, cells, options.cost_per_hour)
-        write_json(directory.path / RESULTS, {"cells": results, "orders": [_order(one) for one in found]})
-        html = experiment_page(
-            experiment, cells, found, drawn, options.seeds, smoke=options.smoke, cost_per_hour=options.cost_per_hour
-        )
+        write_json(directory.path / RESULTS, as_report(experiment, cells, options.asked, undrawn))
+        html = experiment_page(experiment, cells, orders(experiment, cells), drawn, undrawn, options.asked)
         write_bytes(directory.path / REPORT, html.encode())
         return [RESULTS, REPORT, *(f"{FIGURES}/{figure.name}.png" for figure in drawn)], {"cells": len(cells)}
 
@@ -103,21 +118,22 @@ def write_experiment(
     return made
 
 
-def _order(found: Any) -> dict[str, Any]:
-    return {**vars(found), "difference": vars(found.difference)}
+def report_of(made: Made) -> dict[str, Any]:
+    """What a table's directory says, see report.as_report."""
+    return json.loads((made.path / RESULTS).read_text())
 
 
 @task(cache_policy=NO_CACHE)
-def log_experiment(options: ExperimentOptions, plans: list[CellPlan], cells: list[Cell], made: Made) -> str:
+def log_experiment(options: ExperimentOptions, cells: list[Cell], made: Made) -> str:
     """One MLflow run for the table, one below it for each cell; the id of the former. Logged once."""
     logged = [
         MatrixCell(
             name=f"{cell.row}, {cell.column}",
-            params={name: str(value) for name, value in _told(plan).items()},
+            params={name: plain(value) for name, value in cell.settings.items()},
             metrics={name: interval.value for name in cell.runs[0] if (interval := cell.metric(name)) is not None},
             tags={"evaluations": json.dumps([*cell.evaluations]), "interval_by": cell.interval_by},
         )
-        for plan, cell in zip(plans, cells, strict=True)
+        for cell in cells
         if cell.runs
     ]
     artifacts = [made.path / name for name in (REPORT, RESULTS, FIGURES)]
@@ -126,12 +142,6 @@ def log_experiment(options: ExperimentOptions, plans: list[CellPlan], cells: lis
         run_id = log_matrix(registry.runs(MATRICES), options.name, made.path.name, logged, artifacts)
     logger.info("%-9s %s: MLflow run %s", "table", made.path / REPORT, run_id)
     return run_id
-
-
-def _told(plan: CellPlan) -> dict[str, Any]:
-    own = plan.options[0]
-    values = own.model_dump(mode="json", exclude={"home", "config", "json_", "verbose"}, exclude_defaults=True)
-    return {**values, **vars(own.recipe)}
 
 
 def files_of(folds: list[Fold], plan: CellPlan) -> CellFiles:

@@ -14,6 +14,7 @@ from fer_core.config import SubdivideOptions, TrainOptions
 from fer_core.directories import Directory
 from fer_core.files import file_sha256
 from fer_core.folds import Part
+from fer_core.landmarks.triplets import digest_of_triplets
 from fer_core.precision import trains_in_bfloat16
 from fer_core.training import TrainingPlan
 from infra.progress import Ticker, logger
@@ -42,7 +43,7 @@ def train_run(options: TrainOptions, faces: Made, part: Part, before: Level | No
         f"{options.dataset}-{options.method}",
         kind="run",
         config=_config(options, plan),
-        inputs=_inputs(options, faces, before),
+        inputs=_inputs(options, plan, faces, before),
         code=code_digest("fer_core.training", "fer_core.runs", *chosen_code(options)),
     )
     stage = "train" if part.fold is None else f"train {part.fold + 1}/{part.folds}"
@@ -70,7 +71,7 @@ def write_level(options: SubdivideOptions, faces: Made, run: Made, number: int, 
         options.home / "subdivisions",
         f"{options.dataset}-{options.method}-level-{number}",
         kind="subdivision",
-        config={"components": number, "seed": options.seed, "part": list(part)},
+        config={"components": number, "seed": options.seed, "part": part.told},
         inputs={"faces": faces.content, "run": run.content},
         code=code_digest("fer_core.levels", *chosen_code(options)),
     )
@@ -126,11 +127,23 @@ def _config(options: TrainOptions, plan: TrainingPlan) -> dict[str, Any]:
     """What the run's numbers depend on, beside its inputs; paths and the checkpoint interval are not among it."""
     names = ("method", "method_options", "backbone", "patch", "face_size", "bfloat16", "validation", "seed")
     values = {name: getattr(plan, name) for name in names}
-    return {**values, "part": list(plan.part), "recipe": vars(plan.recipe), "workers": options.workers}
+    if plan.build_method().human_triplets is not None:  # which is an input, by its content
+        values["method_options"] = {name: own for name, own in plan.method_options.items() if name != "triplets"}
+    return {**values, "part": plan.part.told, "recipe": vars(plan.recipe), "workers": options.workers}
 
 
-def _inputs(options: TrainOptions, faces: Made, before: Level | None) -> dict[str, str]:
-    inputs = {"faces": faces.content}
+def triplets_of(plan: TrainingPlan) -> dict[str, str]:
+    """The digest of people's triplets that the method learns from, as an input; none where it does not.
+
+    Raises:
+        InputError: they are not of these faces.
+    """
+    folder = plan.build_method().human_triplets
+    return {} if folder is None else {"triplets": digest_of_triplets(folder, plan.faces)}
+
+
+def _inputs(options: TrainOptions, plan: TrainingPlan, faces: Made, before: Level | None) -> dict[str, str]:
+    inputs = {"faces": faces.content, **triplets_of(plan)}
     if before is not None:
         inputs |= {"start": before.run.content, "labels": before.groups.content}
     return inputs if options.weights is None else {**inputs, "weights": file_sha256(options.weights)}

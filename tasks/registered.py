@@ -3,8 +3,8 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from prefect import task
@@ -13,7 +13,6 @@ from prefect.cache_policies import NO_CACHE
 from fer_core.config import CropOptions
 from fer_core.directories import MANIFEST, read_manifest
 from fer_core.errors import InputError
-from fer_core.estimated_expressions import Labeller
 from fer_core.predictor import Predictor
 from fer_core.runs import DESCRIPTION, RunDescription
 from infra.mlflow_engine import CHAMPION, Registry
@@ -60,19 +59,23 @@ class RegisteredModel:
 
 
 @task(cache_policy=NO_CACHE)
-def find_model(home: Path, name: str, version: int | None) -> RegisteredModel:
+def find_model(
+    home: Path, name: str, version: int | None, looks_at: Literal["pictures", "points"] = "pictures"
+) -> RegisteredModel:
     """Look a model up in the registry.
 
     Args:
         version: None takes the champion.
 
     Raises:
-        InputError: there is no such version, no champion, or the model does not look at pictures.
+        InputError: there is no such version, no champion, or the model does not look at what it is to look at.
     """
-    return registered(home, name, version)
+    return registered(home, name, version, looks_at)
 
 
-def registered(home: Path, name: str, version: int | None) -> RegisteredModel:
+def registered(
+    home: Path, name: str, version: int | None, looks_at: Literal["pictures", "points"] = "pictures"
+) -> RegisteredModel:
     """As find_model, within a task."""
     registry = open_registry(home, name)
     version = version or registry.version_of(CHAMPION)
@@ -85,12 +88,16 @@ def registered(home: Path, name: str, version: int | None) -> RegisteredModel:
     content = {part: manifest.content for part, manifest in manifests.items()}
     described = json.loads(registry.model_file(version, f"{tags['run']}/{DESCRIPTION}").read_text())
     made = RegisteredModel(registry, version, content, RunDescription(**described))
-    if made.description.build_method().inputs != "pictures":
-        raise InputError(f"{made.title} ({made.description.method}) looks at landmarks, not at pictures")
+    if made.description.build_method().inputs != looks_at:
+        raise InputError(f"{made.title} ({made.description.method}) {_OTHERWISE[looks_at]}")
     return made
 
 
 _PARTS = ("run", "level")
+_OTHERWISE = {
+    "pictures": "looks at landmarks, not at pictures; `score --task landmarks --landmarks FILE` asks it",
+    "points": "looks at pictures, not at landmarks; `score --source FOLDER` asks it",
+}
 
 
 def _no_champion(registry: Registry) -> InputError:
@@ -117,14 +124,3 @@ def labeller_of(options: CropOptions) -> RegisteredModel | None:
     if model.decides_by == "distance":
         raise InputError(f"--expression-model: {model.title} tells people apart and says no expression")
     return model
-
-
-def label_by(predictor: Predictor) -> Labeller:
-    """What a model gives for face crops: the most probable expression of each, and its probability."""
-
-    def label(faces_BHWC: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        made = predictor.predict_faces(faces_BHWC)
-        probability_B = made.probability[np.arange(len(faces_BHWC)), made.expression]
-        return np.array(predictor.classes)[made.expression], probability_B
-
-    return label

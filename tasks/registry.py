@@ -19,6 +19,7 @@ from fer_core.config import RetrainOptions
 from fer_core.directories import folder_at
 from fer_core.errors import InputError
 from fer_core.files import digest_of
+from fer_core.naming import params_of, title_of
 from fer_core.rivals import decisions_of
 from infra.mlflow_engine import CHALLENGER, CHAMPION, PREVIOUS, Candidate, Registry
 from infra.mlflow_models import PROJECT
@@ -60,9 +61,9 @@ def register_model(
     """Log the run to MLflow and register its model; the version of an evaluation that was registered before."""
     started = time.perf_counter()
     predictions = pq.read_table(evaluation.path / PREDICTIONS, columns=["sample_id", "truth"])
-    config = options.model_dump(mode="json", exclude={"home", "config", "json_", "verbose"})
+    config = options.told()
     tags = {
-        "title": f"{options.method} on {options.dataset}",
+        "title": title_of(options, options.hold_out),
         "data_digest": faces.content,
         "faces": str(faces.path.absolute()),
         "config": json.dumps(config, sort_keys=True),
@@ -76,7 +77,7 @@ def register_model(
     }
     candidate = Candidate(
         digest=digest_of([evaluation.path.name, folds]),
-        params={name: str(value) for name, value in {**config, **vars(options.recipe)}.items()},
+        params=params_of(options),
         metrics={
             **evaluation.summary,
             **{f"cv_{name}": value for name, value in folds.items()},

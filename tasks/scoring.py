@@ -1,6 +1,7 @@
-"""Pictures -> what a registered model says of them, and of pairs of them."""
+"""Pictures, or landmarks of faces -> what a registered model says of them, and of pairs of pictures."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from fer_core.config import ScoreOptions
 from fer_core.directories import Directory
 from fer_core.errors import InputError
 from fer_core.files import file_sha256
+from fer_core.landmarks.scoring import read_asked_faces, write_landmark_shard
 from fer_core.pair_scoring import ASIDE, PAIRS, pictures_of, read_pairs, threshold_for, write_decisions
 from fer_core.scoring import (
     Picture,
@@ -28,7 +30,7 @@ from tasks.made import Made, make
 from tasks.registered import RegisteredModel
 
 SHARD = 512
-"""Pictures; a kill loses at most so many."""
+"""Pictures or faces; a kill loses at most so many."""
 
 
 @task(cache_policy=NO_CACHE)
@@ -36,22 +38,45 @@ def score_folder(options: ScoreOptions, model: RegisteredModel) -> Made:
     """Score every picture below the source, or those of the pairs; what the model can say nothing of is set aside."""
     names = list_pictures(options.folder) if options.pairs is None else pictures_of(read_pairs(options.pairs))
     pictures = _looked_through(options.folder, names)
+    digest, write = digest_of_pictures(pictures), partial(_write_pictures, options.folder)
+    return _scored(options, model, pictures, {"pictures": digest}, write)
+
+
+@task(cache_policy=NO_CACHE)
+def score_faces(options: ScoreOptions, model: RegisteredModel) -> Made:
+    """Score every face of a file of landmarks; what the model can say nothing of is set aside."""
+    assert options.landmarks is not None
+    faces = read_asked_faces(options.landmarks)
+    return _scored(options, model, faces, {"landmarks": file_sha256(options.landmarks)}, write_landmark_shard)
+
+
+def _write_pictures(
+    source: Path, folder: Path, number: int, own: Sequence[Picture], scorer: Scorer, progress: Callable[[int], None]
+) -> None:
+    write_score_shard(folder, number, source, own, scorer, progress)
+
+
+def _scored(
+    options: ScoreOptions, model: RegisteredModel, asked: Sequence[Any], of: dict[str, str], write: Callable[..., None]
+) -> Made:
+    """The directory of what a model says of all that is asked, whose digest is `of`, a shard at a time by `write`."""
     directory = Directory(
         options.home / "scores",
         model.name,
         kind="scores",
         config={"model_name": model.name, "model_version": model.version, "shard": SHARD},
-        inputs={**model.content, "pictures": digest_of_pictures(pictures)},
-        code=code_digest("fer_core.scoring"),
+        inputs={**model.content, **of},
+        code=code_digest("fer_core.scoring", "fer_core.landmarks.scoring"),
     )
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
         scorer = Scorer(model.name, model.version, model.predictor())
-        numbers = range(max(1, -(-len(pictures) // SHARD)))
-        ticker = Ticker("score", len(pictures), "images")
+        numbers = range(max(1, -(-len(asked) // SHARD)))
+        ticker = Ticker("score", len(asked), "faces" if options.landmarks else "images")
         for number in numbers:
-            own = pictures[number * SHARD : (number + 1) * SHARD]
-            _score_shard(directory.path, number, options.folder, own, scorer, ticker)
+            before = number * SHARD
+            own = asked[before : before + SHARD]
+            write(directory.path, number, own, scorer, lambda done, before=before: ticker(before + done))
         files = [name for number in numbers for name in shard_files(number)]
         return files, {"classes": _classes(scorer), **summary_of(directory.path, len(numbers))}
 
@@ -68,13 +93,6 @@ def _looked_through(source: Path, names: list[str]) -> list[Picture]:
         pictures.append(picture)
         ticker(len(pictures))
     return pictures
-
-
-def _score_shard(
-    folder: Path, number: int, source: Path, pictures: list[Picture], scorer: Scorer, ticker: Ticker
-) -> None:
-    before = number * SHARD
-    write_score_shard(folder, number, source, pictures, scorer, lambda done: ticker(before + done))
 
 
 def _classes(scorer: Scorer) -> list[str]:

@@ -1,4 +1,4 @@
-"""Face crops -> five-tuples or similarity triplets."""
+"""Face crops -> five-tuples, similarity triplets, or questions that people answer with such."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,6 +11,8 @@ from fer_core.config import PrepareOptions
 from fer_core.directories import Directory
 from fer_core.files import file_sha256
 from fer_core.folds import Part
+from fer_core.landmarks.questions import QUESTIONS, write_questions
+from fer_core.landmarks.triplets import catalog_of
 from fer_core.tuple_shards import (
     read_samples,
     shard_name,
@@ -40,16 +42,18 @@ def write_tuples(
             "epochs": epochs,
             "num_triplets": options.num_triplets,
             "seed": options.seed,
-            "part": list(part),
+            "part": part.told,
         },
-        inputs={"faces": faces.content} | ({"votes": file_sha256(options.votes)} if options.votes else {}),
-        code=code_digest("fer_core.tuple_shards"),
+        inputs={"faces": faces.content, **_of_people(options, faces)},
+        code=code_digest("fer_core.tuple_shards", "fer_core.landmarks.questions"),
     )
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
         if options.votes is not None:
             summary = write_human_triplets(directory.path, faces.path, options.votes, part, options.seed)
             return [shard_name(0)], summary
+        if options.tuples == "questions":
+            return [QUESTIONS], write_questions(directory.path, faces.path, part, options.seed)
         samples = read_samples(faces.path, part, options.seed)
         if options.tuples == "similarity":
             return [shard_name(0)], write_triplets(directory.path, samples, options.num_triplets, options.seed)
@@ -70,3 +74,10 @@ def write_tuples(
         used and f"; used: {used}",
     )
     return made
+
+
+def _of_people(options: PrepareOptions, faces: Made) -> dict[str, str]:
+    """What people's triplets are made of too: their votes, and the catalog, by which it is seen whose they are."""
+    if options.votes is None:
+        return {}
+    return {"votes": file_sha256(options.votes), "catalog": catalog_of(faces.path)}

@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
 import pyarrow as pa
 
 from fer_core.datasets.base import Pair
 from fer_core.evaluation.bootstrap import Interval
+from fer_core.label_audit import LabelAudit, audit_labels
 from fer_core.predictor import Predictor
 from fer_core.reading import FaceTable
+from fer_core.report import Table
 
 Progress = Callable[[int, int], None]
 
@@ -24,6 +28,7 @@ class Case:
         seed: of clusters, resamples and drawn subsets.
         resamples: of the bootstrap.
         pairs: of the data set's verification protocol, or None where it has none.
+        human_triplets: directory of people's triplets that a model of landmarks is tested by; None: those by labels.
     """
 
     predictor: Predictor
@@ -32,6 +37,13 @@ class Case:
     seed: int
     resamples: int
     pairs: Sequence[Pair] | None = None
+    human_triplets: Path | None = None
+
+    @cached_property
+    def label_audit(self) -> LabelAudit:
+        """Of the training faces; found when it is first asked for, as every neighbour is looked for."""
+        level = self.predictor.level
+        return audit_labels(level.embedding_ND, level.class_N, len(self.predictor.classes))
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,7 @@ class Assessed:
         embeddings: sample_id, embedding of the test rows.
         facts: (label, value) of what was tested, for people.
         notes: sentences on how it was measured.
+        tables: further ones for the report.
         draw: makes the figures.
         files: makes what else is kept: file name -> content.
     """
@@ -65,3 +78,4 @@ class Assessed:
     notes: list[str]
     draw: Callable[[], list[Drawn]]
     files: Callable[[], dict[str, bytes]] = field(default=dict)
+    tables: Sequence[Table] = ()

@@ -6,12 +6,12 @@ from fer_core import figures
 from fer_core.assessment.base import Case, Drawn
 from fer_core.assessment.expressions import Assessment
 from fer_core.evaluation.clustering import kmeans_labels
-from fer_core.label_audit import audit_labels
 from fer_core.reading import FaceTable
 from fer_core.subdivision import top_k
 from fer_core.targets import UNKNOWN
 
-GALLERY_SIZE = 16
+GALLERY_SIZE, GALLERY_COLUMNS = 16, 8
+"""Both of sgm's sizes in one: the first line holds the 8 faces nearest the medoid, both lines 16."""
 MOST_MISTAKES = 24
 MOST_SUSPECTS = 24
 LEAST_FOR_TSNE = 4
@@ -54,17 +54,10 @@ def _tsne(found: Assessment, case: Case) -> list[Drawn]:
 def _pose_table(found: Assessment, case: Case) -> list[Drawn]:
     """Where the model was trained on several views."""
     faces, classes = case.tested, case.predictor.classes
-    pose = faces.pose[found.rows]
-    known = pose != UNKNOWN
-    if len(faces.poses) < 2 or not known.any():
+    if len(faces.poses) < 2 or not found.num_all_CY.any():
         return []
-    shape = (len(classes), len(faces.poses))
-    right = known & (found.evaluation.predicted == found.test.label)
-    num_right, num_all = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-    for table, chosen in ((num_right, right), (num_all, known)):
-        np.add.at(table, (found.test.label[chosen], pose[chosen]), 1)
     caption = "Share of right expressions by expression and view of the test part."
-    sheet = figures.pose_table(num_right, num_all, classes, faces.poses)
+    sheet = figures.pose_table(found.num_right_CY, found.num_all_CY, classes, faces.poses)
     return [Drawn("pose_table", "Expression by view", caption, sheet)]
 
 
@@ -89,8 +82,11 @@ def _f1_over_k(found: Assessment) -> list[Drawn]:
 
 
 def _galleries(case: Case) -> list[Drawn]:
-    caption = f"The training faces nearest the medoid of each sub-class, the medoid first; {GALLERY_SIZE} each."
-    return [Drawn("galleries", "Sub-classes", caption, figures.galleries(gallery_images(case)))]
+    caption = (
+        f"The training faces nearest the medoid of each sub-class, the medoid first: the {GALLERY_COLUMNS} nearest in "
+        f"its first line, {GALLERY_SIZE} in both."
+    )
+    return [Drawn("galleries", "Sub-classes", caption, figures.galleries(gallery_images(case), GALLERY_COLUMNS))]
 
 
 def gallery_images(case: Case) -> dict[str, list[np.ndarray]]:
@@ -154,8 +150,7 @@ def _identity_clusters(found: Assessment, case: Case) -> list[Drawn]:
 
 def _label_audit(case: Case) -> list[Drawn]:
     """The training faces whose neighbours carry another label, each beside its nearest such neighbour."""
-    level, classes = case.predictor.level, case.predictor.classes
-    audit = audit_labels(level.embedding_ND, level.class_N, len(classes))
+    level, classes, audit = case.predictor.level, case.predictor.classes, case.label_audit
     if not len(audit):
         return []
     row_of = _upright_rows(case.trained)

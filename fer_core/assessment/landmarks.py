@@ -4,7 +4,9 @@ N training rows, M test rows, T triplets, X numbers of a face.
 """
 
 import dataclasses
+import functools
 import json
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,18 +14,19 @@ import torch
 from fer_core.assessment.base import Assessed, Case, Drawn
 from fer_core.embedding import embed_rows
 from fer_core.errors import InputError
-from fer_core.evaluation.bootstrap import Interval, SubjectBootstrap
+from fer_core.evaluation.bootstrap import Interval, share_interval
 from fer_core.landmarks.drawing import transfer_figure, traversal_figure
 from fer_core.landmarks.generation import Transfer, Traversals, transfer, traversals
 from fer_core.landmarks.networks import LandmarkNetwork
-from fer_core.landmarks.quality import LinearSvm, fit_svm
+from fer_core.landmarks.quality import LinearSvm, fit_svm, satisfied
+from fer_core.landmarks.triplets import read_triplets
 from fer_core.reading import FaceTable
 from fer_core.tuples import label_triplets
+from fer_core.tuples.human import DIFFERENCES
 
 TRIPLETS_PER_SAMPLE = 4
 """1,000 triplets of 250 test samples (landmark_vae, section V-B)."""
 NUM_TRANSFERS = 4
-DRAWN_DIMENSIONS = 10
 
 
 def with_landmarks(assessed: Assessed, case: Case) -> Assessed:
@@ -34,24 +37,22 @@ def with_landmarks(assessed: Assessed, case: Case) -> Assessed:
     svm = _svm(case)
     right_M = svm.predicted(emb_MD) == faces.label[rows]
     metrics = {"svm_accuracy": _share(right_M, faces.group[rows], case)}
-    triplets_T3 = _triplets(faces, rows, case.seed)
-    notes = ["The cost of the linear SVM and, of a model that is trained, its step were chosen on validation people."]
-    if triplets_T3 is None:
-        notes.append("The test faces are too few for similarity triplets, so none are counted.")
-    else:
-        distance_T2 = np.linalg.norm(emb_MD[triplets_T3[:, :1]] - emb_MD[triplets_T3[:, 1:]], axis=2)
-        nearer_T = distance_T2[:, 0] < distance_T2[:, 1]
-        metrics["satisfied_triplets"] = _share(nearer_T, faces.group[rows][triplets_T3[:, 0]], case)
-        notes.append(f"{len(triplets_T3)} triplets of test faces by their labels; equal distances do not count.")
+    counted, told = (
+        _by_labels(emb_MD, rows, case) if case.human_triplets is None else _by_people(case.human_triplets, case)
+    )
+    metrics |= counted
+    chosen = "The cost of the linear SVM and, of a model that is trained, its step were chosen on validation people."
+    notes = [chosen, told]
     coder = getattr(case.predictor.network, "coder", None)
     facts = [*assessed.facts, ("numbers of a face", assessed.embeddings["embedding"].type.list_size)]
     known = dataclasses.replace(assessed, metrics=assessed.metrics | metrics, notes=assessed.notes + notes, facts=facts)
     if coder is None:
         return known
+    generated = functools.cache(lambda: _generated(coder, case))  # for the figures and the files
     return dataclasses.replace(
         known,
-        draw=lambda: assessed.draw() + _generated_figures(coder, case),
-        files=lambda: assessed.files() | _generated_files(coder, case),
+        draw=lambda: assessed.draw() + _generated_figures(*generated()),
+        files=lambda: assessed.files() | _generated_files(*generated()),
     )
 
 
@@ -64,9 +65,36 @@ def _svm(case: Case) -> LinearSvm:
 
 
 def _share(right: np.ndarray, subjects: np.ndarray, case: Case) -> Interval:
-    bootstrap = SubjectBootstrap(subjects, case.seed, case.resamples)
-    sums = bootstrap.sums(np.column_stack([right, np.ones(len(right))]).astype(float))
-    return bootstrap.interval(float(right.mean()), sums[:, 0] / sums[:, 1])
+    return share_interval(right, subjects, case.seed, case.resamples)
+
+
+def _by_labels(emb_MD: np.ndarray, rows: np.ndarray, case: Case) -> tuple[dict[str, Interval], str]:
+    """The satisfied share of triplets by labels, and what is to be told of it."""
+    triplets_T3 = _triplets(case.tested, rows, case.seed)
+    if triplets_T3 is None:
+        return {}, "The test faces are too few for similarity triplets, so none are counted."
+    share = _share(satisfied(emb_MD, triplets_T3), case.tested.group[rows][triplets_T3[:, 0]], case)
+    told = f"{len(triplets_T3)} triplets of test faces by their labels; equal distances do not count."
+    return {"satisfied_triplets": share}, told
+
+
+def _by_people(folder: Path, case: Case) -> tuple[dict[str, Interval], str]:
+    """The satisfied share of people's triplets of test faces, of all and by vote difference (table III)."""
+    faces = case.tested
+    rows = faces.rows_of("test", upright=True, unlabelled=True)
+    made = read_triplets(folder, faces.sample_id[rows])
+    if not len(made.weight_V):
+        return {}, "None of people's triplets is of test faces, so none are counted."
+    used, place = np.unique(made.triplets_V3, return_inverse=True)
+    triplets_T3 = place.reshape(made.triplets_V3.shape)
+    inputs = case.predictor.description.inputs(faces)
+    emb_MD = embed_rows(case.predictor.network, inputs, rows[used], lambda *_: None).embedding_ND
+    right_T, subject_T = satisfied(emb_MD, triplets_T3), faces.group[rows[used]][triplets_T3[:, 0]]
+    chosen = {f"satisfied_triplets_{weight}": made.weight_V == weight for weight in DIFFERENCES}
+    chosen = {"satisfied_triplets": made.weight_V > 0, **{name: own for name, own in chosen.items() if own.any()}}
+    counts = ", ".join(f"{(made.weight_V == weight).sum()} of difference {weight}" for weight in DIFFERENCES)
+    told = f"{len(right_T)} triplets of test faces that people judged ({counts}); equal distances do not count."
+    return {name: _share(right_T[own], subject_T[own], case) for name, own in chosen.items()}, told
 
 
 def _triplets(faces: FaceTable, rows: np.ndarray, seed: int) -> np.ndarray | None:
@@ -99,21 +127,18 @@ def _generated(coder: LandmarkNetwork, case: Case) -> tuple[Traversals, list[Tra
     return moved, made, names
 
 
-def _generated_figures(coder: LandmarkNetwork, case: Case) -> list[Drawn]:
-    moved, made, names = _generated(coder, case)
-    count = min(DRAWN_DIMENSIONS, len(moved.dimension_K))
+def _generated_figures(moved: Traversals, made: list[Transfer], names: list[str]) -> list[Drawn]:
     caption = (
         "One latent at a time from three deviations below to three above, on the mean neutral face; most telling first."
     )
-    drawn = [Drawn("traversals", "Traversals", caption, traversal_figure(moved, count))]
+    drawn = [Drawn("traversals", "Traversals", caption, traversal_figure(moved))]
     if made:
         caption = "A test person's expression, that person's neutral face, another's, and the expression on the other."
         drawn.append(Drawn("transfer", "Expression transfer", caption, transfer_figure(made, names)))
     return drawn
 
 
-def _generated_files(coder: LandmarkNetwork, case: Case) -> dict[str, bytes]:
-    moved, made, names = _generated(coder, case)
+def _generated_files(moved: Traversals, made: list[Transfer], names: list[str]) -> dict[str, bytes]:
     transfers = [{"expression": name, **one.as_json()} for name, one in zip(names, made, strict=True)]
     return {
         "traversals.json": json.dumps(moved.as_json()).encode(),

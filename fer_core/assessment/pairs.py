@@ -16,6 +16,9 @@ from fer_core.errors import InputError
 from fer_core.evaluation.bootstrap import Interval, SubjectBootstrap
 from fer_core.evaluation.verification import Verification, pair_distances, verification
 
+MOST_PAIRS, MOST_FOLDS = 6000, 10
+"""Of pairs that are made where the data set prescribes none: as many as LFW's."""
+
 
 @dataclass(frozen=True, eq=False)
 class IndexPairs:
@@ -81,14 +84,24 @@ def protocol_pairs(pairs: Sequence[Pair], source_path_N: np.ndarray, rows: np.nd
     kept = [pair for pair in pairs if pair.first in position_of and pair.second in position_of]
     if not kept:
         raise InputError(
-            f"none of the protocol's {len(pairs)} pairs has both pictures among the test rows: prepare the data set "
-            "with its split for pairs"
+            f"none of the protocol's {len(pairs)} pairs has both pictures among the test rows: use --folds, or the "
+            "data set's split for pairs where it has one"
         )
     first, second = [position_of[pair.first] for pair in kept], [position_of[pair.second] for pair in kept]
     num_same, num_kept_same = (sum(pair.same for pair in some) for some in (pairs, kept))
     num_same_left = num_same - num_kept_same
     left_out = LeftOut(num_same_left, len(pairs) - len(kept) - num_same_left)
     return _index_pairs(first, second, [pair.same for pair in kept], [pair.fold for pair in kept]), left_out
+
+
+def usual_pairs(identity_N: np.ndarray, seed: int) -> IndexPairs:
+    """Pairs of test pictures as `make_pairs` makes them: as many as LFW's, in fewer folds of fewer than 20 people.
+
+    Raises:
+        InputError: as `make_pairs`.
+    """
+    num_folds = min(MOST_FOLDS, max(2, len(np.unique(identity_N)) // 2))
+    return make_pairs(identity_N, MOST_PAIRS, num_folds, seed)
 
 
 def make_pairs(identity_N: np.ndarray, num_pairs: int, num_folds: int, seed: int) -> IndexPairs:

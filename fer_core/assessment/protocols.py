@@ -8,10 +8,10 @@ import pyarrow.csv
 
 from fer_core.assessment import expression_figures
 from fer_core.assessment.base import Assessed, Case, Progress
-from fer_core.assessment.expressions import measure_expressions, predictions_table
+from fer_core.assessment.expressions import measure_expressions, predictions_table, view_table
 from fer_core.assessment.landmarks import with_landmarks
 from fer_core.assessment.verification import assess_verification
-from fer_core.label_audit import audit_labels, audit_table
+from fer_core.label_audit import audit_table
 from fer_core.levels import embedding_column
 
 LABEL_AUDIT = "label_audit.csv"
@@ -21,10 +21,9 @@ def assess_expressions(case: Case, progress: Progress) -> Assessed:
     """Classification, clusters, retrieval and, where the model says it, the view."""
     found = measure_expressions(case, progress)
     evaluation, predictor = found.evaluation, case.predictor
-    pose = {} if found.pose_accuracy is None else {"pose_accuracy": found.pose_accuracy}
     by = "subjects" if evaluation.resampled_by == "subject" else "pictures (the data set names no subjects)"
     return Assessed(
-        metrics=evaluation.metrics | pose,
+        metrics=evaluation.metrics | found.views,
         predictions=predictions_table(found, case),
         embeddings=pa.table({"sample_id": found.test.sample_id, "embedding": embedding_column(found.test.embedding)}),
         facts=[
@@ -40,15 +39,15 @@ def assess_expressions(case: Case, progress: Progress) -> Assessed:
         ],
         draw=lambda: expression_figures.draw(found, case),
         files=lambda: {LABEL_AUDIT: _label_audit(case)},
+        tables=view_table(found, case),
     )
 
 
 def _label_audit(case: Case) -> bytes:
     """The training faces whose neighbours carry another label, worst first, as csv."""
-    level, classes = case.predictor.level, case.predictor.classes
-    audit = audit_labels(level.embedding_ND, level.class_N, len(classes))
     written = io.BytesIO()
-    pyarrow.csv.write_csv(audit_table(audit, level.sample_id, classes), written)
+    names, classes = case.predictor.level.sample_id, case.predictor.classes
+    pyarrow.csv.write_csv(audit_table(case.label_audit, names, classes), written)
     return written.getvalue()
 
 

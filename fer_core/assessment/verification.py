@@ -5,13 +5,11 @@ import pyarrow as pa
 
 from fer_core import figures
 from fer_core.assessment.base import Assessed, Case, Drawn, Progress
-from fer_core.assessment.pairs import IndexPairs, LeftOut, PairAssessment, assess_pairs, make_pairs, protocol_pairs
+from fer_core.assessment.pairs import IndexPairs, LeftOut, PairAssessment, assess_pairs, protocol_pairs, usual_pairs
 from fer_core.directories import read_columns
 from fer_core.embedding import embed_rows
 from fer_core.levels import embedding_column
 
-MOST_PAIRS, MOST_FOLDS = 6000, 10
-"""Of pairs that are made where the data set prescribes none: as many as LFW's."""
 MOST_SHOWN = 16
 
 
@@ -53,9 +51,7 @@ def _pairs(case: Case, rows: np.ndarray) -> tuple[IndexPairs, LeftOut]:
     if case.pairs is not None:
         paths = read_columns(faces.directory, "part-", ["source_path"])["source_path"].to_numpy()
         return protocol_pairs(case.pairs, paths[faces.picture], rows)
-    identity = faces.identity[rows]
-    num_folds = min(MOST_FOLDS, max(2, len(np.unique(identity)) // 2))
-    return make_pairs(identity, MOST_PAIRS, num_folds, case.seed), LeftOut(0, 0)
+    return usual_pairs(faces.identity[rows], case.seed), LeftOut(0, 0)
 
 
 def _draw(found: PairAssessment, pairs: IndexPairs, rows: np.ndarray, case: Case) -> list[Drawn]:

@@ -11,7 +11,10 @@ present, 0 absent, 9 unknown, which is left out. `AUCoding/AU_INT/AU06/F001_T1_A
 - points of the picture, lines of x, y: `.pts` beside the frame, or in `2DFeatures` named the same way. The published
   `2DFeatures/F001_T1.mat` (49 points, HDF5) are not read: write them out so.
 
-A task was chosen for an emotion, no frame is labelled with one: `expression` is null. A csv of human triplets beside
+A task was chosen for an emotion, no frame is labelled with one: `expression` is null, unless the source holds a
+`labels.csv` of what people said of frames (`judgements`; the landmark VAE's own is not published), or
+`--bp4d.labels task` gives each frame the emotion that its task was made to bring out, which the paper finds not
+accurate enough (embarrassment, T4, and pain, T6, are in no vocabulary and stay null). A csv of human triplets beside
 the frames is no picture and set aside. Everything must lie below the source. Source: Zhang et al. 2014,
 BP4D-Spontaneous; the layout as public readers of the set describe it. There is no official split; landmark_vae splits
 the people 25/8/8, AU papers take three folds of people.
@@ -21,7 +24,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -35,20 +38,35 @@ from fer_core.datasets.folders import (
     read_cells,
     wrong_folder,
 )
+from fer_core.datasets.judgements import FILE as LABELS
+from fer_core.datasets.judgements import Judgements, read_judgements
 from fer_core.datasets.points import read_points
 from fer_core.options import Frozen
 
 LAYOUT = "folders such as F001 with T1 to T8, in each frames such as 0012.jpg; beside them AUCoding, 2D- and 3DFeatures"
 PERSON, TASK, FRAME = (re.compile(text, re.IGNORECASE) for text in (r"[FM]\d{3}", r"T\d{1,2}", r"\d{1,6}"))
 CODING = re.compile(r"([FM]\d{3})_(T\d{1,2})(_AU\d+)?\.csv", re.IGNORECASE)
+EMOTION_OF = {
+    "T1": "happiness",
+    "T2": "sadness",
+    "T3": "surprise",
+    "T5": "fear",
+    "T7": "anger",
+    "T8": "disgust",
+}
+"""Task -> the emotion that it was made to bring out, where the vocabulary has it."""
 UNKNOWN = 9
 MOST_INTENSE = 5
 NUM_POINTS = 83
 
 
 class Bp4dOptions(Frozen):
-    """Which frames are taken."""
+    """Which frames are taken, and what they are labelled with."""
 
+    labels: Literal["judged", "task"] = Field(
+        "judged",
+        description="judged: what people said, by labels.csv in the source; task: the emotion it was made to bring out",
+    )
     every: int = Field(1, ge=1, description="take every n-th frame of each task")
 
 
@@ -68,7 +86,7 @@ def records(source: Path, options: Bp4dOptions) -> Iterator[Record]:
     """
     if not any(_is_task(folder) and any(map(_is_frame, files_in(folder))) for folder in folders_below(source)):
         raise wrong_folder(source, LAYOUT)
-    codings = _codings(source)
+    codings, judged = _codings(source), read_judgements(source) if options.labels == "judged" else Judgements()
     for folder in folders_below(source):
         for path in files_in(folder):
             if is_picture(path) and not (_is_task(folder) and _is_frame(path)):
@@ -76,9 +94,11 @@ def records(source: Path, options: Bp4dOptions) -> Iterator[Record]:
             elif path.suffix.lower() == ".csv" and "triplet" in path.name.lower():
                 yield Rejected(key_of(source, path), "not a picture", "human triplets")
         if _is_task(folder):
-            yield from _task(source, folder, codings.pop(_name_of(folder), []), options.every)
+            yield from _task(source, folder, codings.pop(_name_of(folder), []), judged.label_of, options)
     for files in codings.values():
         yield from (Rejected(key_of(source, file), "label matches no image", "no such task") for file in files)
+    yield from judged.rejected
+    yield from (Rejected(path, "label matches no image", LABELS) for path in judged.label_of)
 
 
 def _is_task(folder: Path) -> bool:
@@ -103,22 +123,28 @@ def _codings(source: Path) -> dict[tuple[str, str], list[Path]]:
     return {name: sorted(paths, key=lambda path: (len(path.name), path)) for name, paths in files.items()}
 
 
-def _task(source: Path, folder: Path, files: list[Path], every: int) -> Iterator[Record]:
+def _task(
+    source: Path, folder: Path, files: list[Path], label_of: dict[str, str | None], options: Bp4dOptions
+) -> Iterator[Record]:
+    """The frames of a task; the labels that are theirs are taken out of `label_of`."""
     person, task = _name_of(folder)
+    emotion = EMOTION_OF.get(task) if options.labels == "task" else None
     codes = Codes()
     for file in files:
         _read_codes(source, file, codes)
     frames = sorted((int(path.stem), path.name, path) for path in files_in(folder) if _is_frame(path))
     for position, (frame, _, path) in enumerate(frames):
         known = sorted(codes.units.get(frame, {}).items())
-        if position % every:
-            yield Rejected(key_of(source, path), "left out by an option", f"bp4d.every is {every}")
+        label = label_of.pop(key_of(source, path), None)
+        if position % options.every:
+            yield Rejected(key_of(source, path), "left out by an option", f"bp4d.every is {options.every}")
         else:
             yield {
                 "source_path": key_of(source, path),
                 "subject_id": person,
                 "sequence_id": f"{person}_{task}",
                 "action_units": known or None,
+                **({"expression": emotion or label} if emotion or label else {}),
             }
     yield from codes.rejected
     for frame in sorted(codes.units.keys() - {frame for frame, _, _ in frames}):

@@ -9,11 +9,13 @@ is ignored; where annotators differ, as where nobody labelled a picture, `expres
 2007, Labeled Faces in the Wild. Official protocol: ten folds of 600 pairs, threshold from nine, tested on the tenth.
 
 Nobody is in two folds, and most people of several pictures are in one: those of no pair are too few to train on. So
-`split` trains on the people of the first half of the folds and of no pair, and tests on those of the second half.
+`--folds 2` trains on the people of each half of the folds and of no pair, and tests on those of the other half; `split`
+does the latter of the two alone.
 """
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -103,14 +105,14 @@ def _person(
 
 def _number(path: Path) -> int | None:
     """The number of a person's picture, or None where the file is not named after its folder."""
-    match = re.fullmatch(re.escape(path.parent.name) + r"_(\d{4})", path.stem)
-    return int(match[1]) if match else None
+    person, _, number = path.stem.rpartition("_")
+    return int(number) if person == path.parent.name and re.fullmatch(r"[0-9]{4}", number) else None
 
 
 def _root(source: Path) -> Path:
     """The folder of people: `source`, or one in it (the archives nest it once or twice)."""
     inner = folders_in(source)
-    candidates = (source, *inner, *(folder for outer in inner for folder in folders_in(outer)))
+    candidates = chain([source], inner, (folder for outer in inner for folder in folders_in(outer)))
     found = next((folder for folder in candidates if _first_picture(folder)), None)
     if found is None:
         raise wrong_folder(source, LAYOUT)
@@ -165,29 +167,17 @@ def pairs(source: Path) -> list[Pair]:
     Raises:
         InputError: there is no file of pairs, or it is malformed or cut short.
     """
-    return _present_pairs(source)[0]
-
-
-def num_missing_pairs(source: Path) -> int:
-    """How many pairs of the protocol were left out by `pairs`: a picture of theirs is missing.
-
-    Raises:
-        InputError: as `pairs`.
-    """
-    return _present_pairs(source)[1]
-
-
-def _present_pairs(source: Path) -> tuple[list[Pair], int]:
     root = _root(source)
     named = list(_named_pairs(_pair_file(source, root)))
+    people = {person for *shots, _ in named for person, _ in shots}
     keys = {
         (folder.name, number): key_of(source, path)
         for folder in folders_in(root)
+        if folder.name in people
         for path in reversed(pictures_in(folder))
         if (number := _number(path)) is not None
     }
-    present = [Pair(keys[a], keys[b], a[0] == b[0], fold) for a, b, fold in named if a in keys and b in keys]
-    return present, len(named) - len(present)
+    return [Pair(keys[a], keys[b], a[0] == b[0], fold) for a, b, fold in named if a in keys and b in keys]
 
 
 def _tested_people(source: Path, root: Path) -> set[str]:

@@ -95,6 +95,16 @@ class SubjectBootstrap:
             yield counts.reshape(num_rows, self.num_subjects)
 
 
+def share_interval(counts_N: np.ndarray, subjects_N: np.ndarray, seed: int, resamples: int = 1000) -> Interval:
+    """The share of N images that count (bool), resampled by subject.
+
+    One subject alone says nothing about others: the interval is 0..1. Raises ValueError for no image.
+    """
+    bootstrap = SubjectBootstrap(subjects_N, seed, resamples)
+    sums = bootstrap.sums(np.column_stack([counts_N, np.ones(len(counts_N))]))
+    return bootstrap.interval(float(counts_N.mean()), sums[:, 0] / sums[:, 1])
+
+
 def paired_difference(
     correct_a_N: np.ndarray, correct_b_N: np.ndarray, subjects_N: np.ndarray, seed: int, resamples: int = 2000
 ) -> PairedDifference:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer_core.embedding_table import Embedded
-from fer_core.evaluation.bootstrap import Interval, SubjectBootstrap
+from fer_core.evaluation.bootstrap import Interval, SubjectBootstrap, share_interval
 from fer_core.evaluation.classification import confusion_matrix, scores
 from fer_core.evaluation.clustering import kmeans_labels, nmi, nmi_of_table, pair_f1, pair_f1_of_table
 from fer_core.evaluation.neighbours import acc_per_query, majority, nearest, neighbour_agreement, recall_per_query
@@ -45,9 +45,10 @@ def measure(
     k-means at as many clusters as the test part has classes. Intervals resample the test part only: the model, the
     gallery and the clusters stay as they are.
 
-    Metrics: accuracy, precision, recall, f1 (macro), mean_class_accuracy of the decision; knn_accuracy, knn_precision,
-    knn_recall, knn_f1; nmi, cluster_f1 (over pairs); recall_at_K and acc_at_K. A K larger than the images that could be
-    retrieved is left out of the curves; the K of kNN-11 is then cut to the gallery.
+    Metrics: accuracy, precision, recall, f1 (macro), mean_class_accuracy of the decision; accuracy_CLASS, the share of
+    a class's images that are decided right, its people resampled, for each class that the test part shows;
+    knn_accuracy, knn_precision, knn_recall, knn_f1; nmi, cluster_f1 (over pairs); recall_at_K and acc_at_K. A K larger
+    than the images that could be retrieved is left out of the curves; the K of kNN-11 is then cut to the gallery.
 
     Raises ValueError for an empty table, a label outside `classes`, probabilities for other classes, and a test image
     that is also in the gallery.
@@ -61,12 +62,13 @@ def measure(
     knn.pop("mean_class_accuracy")
     return Evaluation(
         metrics=_classification(test.label, predicted_N, len(classes), bootstrap)
+        | _by_class(test, predicted_N, classes, seed, resamples)
         | {f"knn_{name}": interval for name, interval in knn.items()}
         | _clustering(test, seed, bootstrap)
         | _retrieval(test, bootstrap),
         confusion=confusion_matrix(test.label, predicted_N, len(classes)),
         predicted=predicted_N,
-        knn_f1_over_k=_f1_over_k(test.label, neighbour_NK, len(classes)),
+        knn_f1_over_k=f1_over_k(test.label, neighbour_NK, len(classes)),
         num_subjects=bootstrap.num_subjects,
         resampled_by="image" if np.array_equal(test.subject, test.sample_id) else "subject",
     )
@@ -91,6 +93,18 @@ def _classification(
     value = scores(confusion_matrix(truth_N, predicted_N, num_classes))
     draws = scores(bootstrap.tables(truth_N, predicted_N, (num_classes, num_classes)))
     return {name: bootstrap.interval(float(value[name]), draws[name]) for name in value}
+
+
+def _by_class(
+    test: Embedded, predicted_N: np.ndarray, classes: tuple[str, ...], seed: int, resamples: int
+) -> dict[str, Interval]:
+    right_N = predicted_N == test.label
+    own = {name: test.label == label for label, name in enumerate(classes)}
+    return {
+        f"accuracy_{name}": share_interval(right_N[own_N], test.subject[own_N], seed, resamples)
+        for name, own_N in own.items()
+        if own_N.any()
+    }
 
 
 def _clustering(test: Embedded, seed: int, bootstrap: SubjectBootstrap) -> dict[str, Interval]:
@@ -119,7 +133,13 @@ def _retrieval(test: Embedded, bootstrap: SubjectBootstrap) -> dict[str, Interva
     }
 
 
-def _f1_over_k(truth_N: np.ndarray, neighbour_NK: np.ndarray, num_classes: int) -> dict[int, float]:
+def f1_over_k(truth_N: np.ndarray, neighbour_NK: np.ndarray, num_classes: int) -> dict[int, float]:
+    """K -> macro F1 of the vote of the K nearest; a K beyond the neighbours is left out.
+
+    Args:
+        truth_N: label of each test image.
+        neighbour_NK: label of its neighbours, the nearest first.
+    """
     ks = [k for k in CURVE_KS if k <= neighbour_NK.shape[1]]
     confusion = {k: confusion_matrix(truth_N, majority(neighbour_NK[:, :k], num_classes), num_classes) for k in ks}
     return {k: float(scores(table)["f1"]) for k, table in confusion.items()}

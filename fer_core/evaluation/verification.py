@@ -12,8 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from fer_core.evaluation.bootstrap import Interval, SubjectBootstrap
-
 Values = np.ndarray | torch.Tensor | Sequence
 
 FARS = (1e-2, 1e-3, 1e-4)
@@ -50,12 +48,6 @@ class Verification:
     roc: np.ndarray
     num_same: int
     num_different: int
-
-    def accuracy_interval(self, seed: int, resamples: int = 1000) -> Interval:
-        """`accuracy` with a 95 % interval, folds drawn with replacement. It is somewhat narrow for as few as ten."""
-        num_folds = len(self.folds)
-        bootstrap = SubjectBootstrap(np.arange(num_folds), seed, resamples)
-        return bootstrap.interval(self.accuracy, bootstrap.sums(self.fold_accuracies) / num_folds)
 
 
 class _Counts(NamedTuple):
@@ -101,6 +93,43 @@ def verification(distances: Values, same: Values, folds: Values) -> Verification
         num_same=int(counts.same_T[-1]),
         num_different=int(counts.different_T[-1]),
     )
+
+
+def averaged(parts: Sequence[Verification]) -> Verification:
+    """Several models, each on pairs of its own people, as in a cross-validation: the means of what each did.
+
+    Distances of two networks cannot be compared, so the pairs are not put together under one threshold: at each FAR the
+    TAR is the mean of the parts' own (vertical averaging), and one is None that a part cannot tell. Folds and numbers
+    of pairs are those of all parts. Raises ValueError for no part.
+    """
+    if not parts:
+        raise ValueError("No part to average.")
+    accuracy_F = np.concatenate([part.fold_accuracies for part in parts])
+    return Verification(
+        accuracy=float(accuracy_F.mean()),
+        standard_error=float(accuracy_F.std(ddof=1) / np.sqrt(len(accuracy_F))),
+        folds=np.concatenate([part.folds for part in parts]),
+        fold_accuracies=accuracy_F,
+        thresholds=np.concatenate([part.thresholds for part in parts]),
+        auc=float(np.mean([part.auc for part in parts])),
+        eer=float(np.mean([part.eer for part in parts])),
+        tar_at_far={far: _mean([part.tar_at_far[far] for part in parts]) for far in FARS},
+        roc=_mean_curve([part.roc for part in parts]),
+        num_same=sum(part.num_same for part in parts),
+        num_different=sum(part.num_different for part in parts),
+    )
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if len(known) == len(values) else None
+
+
+def _mean_curve(curves: list[np.ndarray]) -> np.ndarray:
+    """(R, 2): at each FAR of a curve the mean of the largest TAR that each reaches at no more than that."""
+    far_R = np.unique(np.concatenate([curve[:, 0] for curve in curves]))
+    tars = [curve[np.searchsorted(curve[:, 0], far_R, side="right") - 1, 1] for curve in curves]
+    return np.concatenate([np.zeros((1, 2)), np.stack([far_R, np.mean(tars, axis=0)], axis=1)])
 
 
 def threshold_at_far(distances_of_negatives: Values, far: float) -> float:

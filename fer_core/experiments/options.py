@@ -1,7 +1,8 @@
 """The options of the experiment command, and those of its cells."""
 
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Self
 
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -10,10 +11,14 @@ from pydantic_settings import CliPositionalArg
 from fer_core import datasets
 from fer_core.config import CropOptions, DatasetOptions, EvaluateOptions
 from fer_core.errors import InputError
+from fer_core.experiments.settings import Asked, Settings, settings_of
 from fer_core.experiments.spec import SMOKE_TESTED_FROM, Experiment, Values, read_experiment
 from fer_core.experiments.vocabulary import SAID_ELSEWHERE
 from fer_core.home_options import HomeOptions
+from fer_core.option_text import option_names, suggestion
 from fer_core.options import merged
+
+_OF_CELLS = [name for name in option_names(EvaluateOptions) if name not in SAID_ELSEWHERE]
 
 
 class ExperimentOptions(HomeOptions):
@@ -55,8 +60,11 @@ class ExperimentOptions(HomeOptions):
     @classmethod
     def _options_are_of_cells(cls, values: dict[str, str]) -> dict[str, str]:
         for name, text in values.items():
-            if _path_of(name)[0] in SAID_ELSEWHERE:
-                raise ValueError(f"{name} is not a cell's own option: {SAID_ELSEWHERE[_path_of(name)[0]]}")
+            path = _path_of(name)
+            if path[0] in SAID_ELSEWHERE:
+                raise ValueError(f"{name} is not a cell's own option: {SAID_ELSEWHERE[path[0]]}")
+            if not any(known == ".".join(path) or known.startswith(".".join(path) + ".") for known in _OF_CELLS):
+                raise ValueError(f"--set {name}: there is no such option; {suggestion('.'.join(path), _OF_CELLS)}")
             try:
                 yaml.safe_load(text)
             except yaml.YAMLError:
@@ -89,8 +97,14 @@ class ExperimentOptions(HomeOptions):
             values = merged(values, nested)
         return values
 
+    @property
+    def asked(self) -> Asked:
+        """What is said of the command line in the report."""
+        return Asked(self.seeds, self.smoke, self.rows, self.columns, self.set_, self.cost_per_hour)
 
-class CellPlan(NamedTuple):
+
+@dataclass(frozen=True)
+class CellPlan:
     """One cell to run.
 
     Attributes:
@@ -98,6 +112,7 @@ class CellPlan(NamedTuple):
         options: of its runs, one for each seed; empty where data are missing.
         tested: options of the other data set that is tested on, or None.
         missing: the data set that the user has not named, or None.
+        settings: what of its options is told beside the results, see settings.settings_of.
     """
 
     row: str
@@ -105,6 +120,7 @@ class CellPlan(NamedTuple):
     options: tuple[EvaluateOptions, ...]
     tested: CropOptions | None = None
     missing: str | None = None
+    settings: Settings = field(default_factory=dict)
 
 
 def _path_of(name: str) -> list[str]:
@@ -117,7 +133,9 @@ def cells_of(options: ExperimentOptions, experiment: Experiment) -> list[CellPla
     Raises:
         InputError: a cell's options are impossible; the message names cell and option.
     """
-    return [_cell(options, experiment, row, column) for row in experiment.rows for column in experiment.columns]
+    plans = [_cell(options, experiment, row, column) for row in experiment.rows for column in experiment.columns]
+    settings = settings_of([plan.options[0] if plan.options else None for plan in plans])
+    return [replace(plan, settings=own) for plan, own in zip(plans, settings, strict=True)]
 
 
 def _cell(options: ExperimentOptions, experiment: Experiment, row: str, column: str) -> CellPlan:
@@ -154,5 +172,7 @@ def _checked(kind: Any, where: str, options: ExperimentOptions, values: Values) 
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         option = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            raise InputError(f"{where}: there is no option {option}; {suggestion(option, _OF_CELLS)}") from None
         said = problem["msg"].removeprefix("Value error, ")
         raise InputError(f"{where}: {option + ': ' if option else ''}{said}") from None

@@ -4,9 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from fer_core.assessment.base import Drawn
+from fer_core.experiments.drawing import Undrawn
 from fer_core.experiments.results import Cell, Order, cost_of, number, total_seconds
+from fer_core.experiments.settings import Asked, divided
 from fer_core.experiments.spec import Experiment
 from fer_core.experiments.vocabulary import OF_ALL_CELLS
+from fer_core.option_text import plain
 from fer_core.report.measures import spoken
 from fer_core.report.render import inline, template
 
@@ -16,12 +19,10 @@ def experiment_page(
     cells: Sequence[Cell],
     orders: Sequence[Order],
     drawn: Sequence[Drawn],
-    seeds: Sequence[int],
-    *,
-    smoke: bool,
-    cost_per_hour: float | None,
+    undrawn: Sequence[Undrawn],
+    asked: Asked,
 ) -> str:
-    """The page: the table with the published numbers, whether orders agree, figures, deviations, time and cost."""
+    """The page: the table beside the published numbers, whether orders agree, figures, how it was run, time, cost."""
     heads = [(column, metric) for column in experiment.columns for metric in experiment.metrics_of(column)]
     cited = [row for row in experiment.published if row not in experiment.rows]
     cell_of = {(cell.row, cell.column): cell for cell in cells}
@@ -40,11 +41,17 @@ def experiment_page(
         wide=[_figure(one) for one in drawn if _is_of_all(one)],
         narrow=[_figure(one) for one in drawn if not _is_of_all(one)],
         intervals=sorted({cell.interval_by for cell in run}),
-        seeds=", ".join(map(str, seeds)),
-        times=[(cell.row, cell.column, len(cell.runs), *_time_and_cost(cell.seconds, cost_per_hour)) for cell in run],
-        total=_time_and_cost(total_seconds(run), cost_per_hour),
-        cost_per_hour=cost_per_hour,
-        smoke=smoke,
+        failed=[(f"{cell.row}, {cell.column}", cell.failed) for cell in cells if cell.failed],
+        undrawn=undrawn,
+        seeds=", ".join(map(str, asked.seeds)),
+        given=" ".join(asked.arguments),
+        settings=[(whose, [(name, plain(value)) for name, value in own.items()]) for whose, own in divided(cells)],
+        times=[
+            (cell.row, cell.column, len(cell.runs), *_time_and_cost(cell.seconds, asked.cost_per_hour)) for cell in run
+        ],
+        total=_time_and_cost(total_seconds(run), asked.cost_per_hour),
+        cost_per_hour=asked.cost_per_hour,
+        smoke=asked.smoke,
     )
 
 
@@ -68,7 +75,7 @@ def _texts(experiment: Experiment, row: str, column: str, metric: str, cell: Cel
     own = None if cell is None else cell.metric(metric)
     theirs = _published(experiment, row, column, metric)
     if own is None:
-        return "–", "", theirs
+        return "failed" if cell and cell.failed else "–", "", theirs
     low, value, high = (number(one, metric, experiment.unit) for one in (own.low, own.value, own.high))
     return value, "" if low == high else f"{low} to {high}", theirs
 

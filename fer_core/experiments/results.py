@@ -14,6 +14,8 @@ from fer_core.experiments.spec import Experiment
 from fer_core.experiments.vocabulary import COUNTS, LOWER_IS_BETTER
 
 CONFIDENCE = 0.95
+FEWEST_FOLDS = 5
+"""Whose spread says something: the 95 % interval by Student's t over two is nine standard deviations to each side."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Cell:
         runs: metric -> interval of each run: of each seed, and of each fold of a cross-validation.
         num_seeds: how many seeds the runs are of.
         missing: why there is no run: what the user lacks; None where there are runs.
+        failed: why there is no run: the error that ended it; None where there are runs.
+        settings: what it was run with, see settings.settings_of; empty where data are missing.
         trained: name of each run -> seconds that it was trained for, None where that is not known. Cells that differ in
             what they are tested on share runs.
         evaluations: name of each evaluation directory -> digest of its content.
@@ -35,26 +39,42 @@ class Cell:
     runs: tuple[dict[str, Interval], ...] = ()
     num_seeds: int = 1
     missing: str | None = None
+    failed: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
     trained: dict[str, float | None] = field(default_factory=dict)
     evaluations: dict[str, str] = field(default_factory=dict)
 
     def metric(self, name: str) -> Interval | None:
-        """The mean over the runs, with its 95 % interval; None where a run lacks the metric."""
+        """The mean over the runs, with its 95 % interval; None where a run lacks the metric.
+
+        Of five folds and more the interval is over the folds. Of fewer it is put together of the runs' own: each fold
+        tests other people, so that the variances of their mean add; several seeds widen it by their spread.
+        """
         runs = [run[name] for run in self.runs if name in run]
         if not runs or len(runs) < len(self.runs):
             return None
         if len(runs) == 1:
             return runs[0]
-        over_seeds = over_runs(self.values(name))
-        if len(runs) > self.num_seeds:
-            return over_seeds
-        ends = [(run.value - run.low, run.high - run.value) for run in runs]
-        below, above = (math.hypot(over_seeds.value - over_seeds.low, side) for side in np.mean(ends, axis=0))
-        return Interval(over_seeds.value, over_seeds.value - below, over_seeds.value + above)
+        values_SF = self.values(name)
+        if self.num_folds >= FEWEST_FOLDS:
+            return over_runs(values_SF)
+        ends_SF2 = np.array([(run.value - run.low, run.high - run.value) for run in runs]).reshape(*values_SF.shape, 2)
+        sides_2 = (np.linalg.norm(ends_SF2, axis=1) / self.num_folds).mean(axis=0)
+        value_S = values_SF.mean(axis=1)
+        if self.num_seeds > 1:
+            over_seeds = mean_interval(value_S)
+            sides_2 = np.hypot(sides_2, over_seeds.high - over_seeds.value)
+        value = float(value_S.mean())
+        return Interval(value, value - float(sides_2[0]), value + float(sides_2[1]))
 
     def values(self, name: str) -> np.ndarray:
         """(seeds, folds) of a metric that every run has."""
         return np.array([run[name].value for run in self.runs]).reshape(self.num_seeds, -1)
+
+    @property
+    def num_folds(self) -> int:
+        """Of the cross-validation; 1 without one."""
+        return len(self.runs) // self.num_seeds
 
     @property
     def seconds(self) -> float | None:
@@ -64,10 +84,11 @@ class Cell:
     @property
     def interval_by(self) -> str:
         """What the interval is over."""
-        if len(self.runs) > self.num_seeds:
-            folds = f"{len(self.runs) // self.num_seeds} folds"
+        if self.num_folds >= FEWEST_FOLDS:
+            folds = f"{self.num_folds} folds"
             return folds if self.num_seeds == 1 else f"{folds} of each of {self.num_seeds} seeds"
-        return "test subjects" if self.num_seeds == 1 else f"test subjects and {self.num_seeds} seeds"
+        subjects = "test subjects" if self.num_folds == 1 else f"test subjects of {self.num_folds} folds"
+        return subjects if self.num_seeds == 1 else f"{subjects} and {self.num_seeds} seeds"
 
 
 @dataclass(frozen=True)
@@ -75,8 +96,9 @@ class Order:
     """Two rows that follow each other in the published order, the better one first, and what is ours of them.
 
     Attributes:
-        difference: ours, better minus worse, with its 95 % interval: over the same folds or seeds where there are
-            several runs, else of two independent measurements, which is too wide where the test rows are the same.
+        difference: ours, better minus worse, with its 95 % interval: over the same folds where there are five and more,
+            or over the same seeds, else of two independent measurements, which is too wide where the test rows are the
+            same.
         verdict: "holds", "reversed", or "cannot be told apart" where the interval holds 0.
     """
 
@@ -152,7 +174,8 @@ def _order(column: str, metric: str, better: Cell, worse: Cell) -> Order:
     one, other = (cell.metric(metric) for cell in (better, worse))
     assert one is not None
     assert other is not None
-    if values_SF[0].shape == values_SF[1].shape != (1, 1):
+    few_folds = 1 < better.num_folds < FEWEST_FOLDS
+    if values_SF[0].shape == values_SF[1].shape != (1, 1) and not few_folds:
         difference = over_runs(values_SF[0] - values_SF[1])
     else:
         own = one.value - other.value
@@ -200,6 +223,8 @@ def _described(
     described["ours"] = {name: vars(value) for name, value in measured.items() if value}
     return described | {
         "missing": cell.missing,
+        "failed": cell.failed,
+        "settings": cell.settings,
         "seconds": cell.seconds if cell.runs else None,
         "cost": cost_of(cell.seconds, cost_per_hour) if cell.runs else None,
         "runs": len(cell.runs),
@@ -227,6 +252,7 @@ def _text(experiment: Experiment, row: str, column: str, metric: str, cell: Cell
     theirs = "" if printed is None else f" [{printed:g}]"
     own = cell.metric(metric) if cell else None
     if own is None:
-        return ("-" if cell is not None or not theirs else "") + theirs
+        lacking = "failed" if cell and cell.failed else "-" if cell or not theirs else ""
+        return lacking + theirs
     low, value, high = (number(one, metric, experiment.unit) for one in (own.low, own.value, own.high))
     return value + (f" ({low} to {high})" if low != high else "") + theirs

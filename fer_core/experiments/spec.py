@@ -5,19 +5,19 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from fer_core import datasets
 from fer_core.errors import InputError
 from fer_core.experiments.vocabulary import METRICS, OF_A_CELL, OF_ALL_CELLS, SAID_ELSEWHERE
+from fer_core.option_text import read_options, suggestion
 from fer_core.options import Frozen, merged
 
 FOLDER = Path(__file__).parent
 Values = dict[str, Any]
 SMOKE_TESTED_FROM = 10_000
 """First person of the drawn faces that stand for another data set in a smoke run."""
-REAL_PICTURES_ONLY = ("folds", "landmarks", "identities")
+REAL_PICTURES_ONLY = ("folds", "landmarks", "identities", "test_people")
 """Options of a cell that a smoke run on drawn faces leaves out."""
 
 
@@ -150,9 +150,9 @@ class Experiment(Frozen):
         chosen = {}
         for kind, given in (("rows", rows), ("columns", columns)):
             own = getattr(self, kind)
-            unknown = [name for name in given if name not in own]
-            if unknown:
-                raise InputError(f"--{kind} {', '.join(unknown)}: choose from {', '.join(own)}")
+            for name in given:
+                if name not in own:
+                    raise InputError(f"--{kind} {name}: there is no such {kind[:-1]}; {suggestion(name, own)}")
             wanted = given or (getattr(self.smoke, kind) if smoke else None) or tuple(own)
             chosen[kind] = {name: value for name, value in own.items() if name in wanted}
         published = {
@@ -212,14 +212,7 @@ def read_experiment(name: str) -> Experiment:
     file = FOLDER / f"{name}.yaml" if name in names() else Path(name)
     if file.suffix not in (".yaml", ".yml"):
         raise InputError(f"there is no experiment {name}; choose one of {', '.join(names())}, or name a YAML file")
-    try:
-        values = yaml.safe_load(file.read_text())
-    except OSError as error:
-        raise InputError(f"{file} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{file} must hold keys such as `title: ...`; fer_core/experiments/README.md names them")
+    values = read_options(file, str(file), "keys such as `title: ...`; fer_core/experiments/README.md names them")
     try:
         return Experiment.model_validate(values)
     except ValidationError as error:

@@ -18,6 +18,7 @@ METRICS = (
     "pose_accuracy",
     "svm_accuracy",
     "satisfied_triplets",
+    *(f"satisfied_triplets_{difference}" for difference in (5, 3, 1)),
     "pair_accuracy",
     "auc",
     "eer",
@@ -31,26 +32,28 @@ COUNTS = ("images_per_second",)
 """Metrics that are no shares, so that a unit of percent leaves them as they are."""
 LOWER_IS_BETTER = ("eer",)
 
-OF_A_CELL = (
-    "confusion",
-    "f1_over_k",
-    "galleries",
-    "identity_clusters",
-    "label_audit",
-    "mistakes",
-    "pose_table",
-    "retrieval",
-    "slice_grid",
-    "training",
-    "transfer",
-    "traversals",
-    "tsne",
-)
-"""Figures of a cell's own evaluation."""
+OF_A_CELL = {
+    "confusion": "of faces whose expressions are said",
+    "f1_over_k": "of faces whose expressions are said",
+    "galleries": "of faces whose expressions are said",
+    "identity_clusters": "of a method that looks past people, on faces whose people are known",
+    "label_audit": "of training faces whose neighbours carry another label",
+    "mistakes": "of test cases that are decided wrongly",
+    "pose_table": "of faces of several views",
+    "retrieval": "of more than one test face",
+    "slice_grid": "of embeddings that are made of slices",
+    "training": "of networks that are trained for more than one epoch",
+    "transfer": "of models that generate landmarks, with two test people",
+    "traversals": "of models that generate landmarks",
+    "tsne": "of more than three test faces",
+}
+"""Figures of a cell's own evaluation, and what it is drawn of."""
 OF_ALL_CELLS = (
     "dynamic_weights",
     "interclass_distances",
+    "knn_f1_over_k",
     "latent_pca",
+    "recall_over_k",
     "roc",
     "threshold_convergence",
     "triplet_tsne",

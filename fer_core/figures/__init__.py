@@ -1,7 +1,7 @@
 """Pictures of a run as PNG bytes, from arrays alone. Drawn with matplotlib's object API: no pyplot, no global state."""
 
 from fer_core.figures.confusion import confusion_matrix
-from fer_core.figures.curves import f1_over_k, retrieval_curves, training_curves
+from fer_core.figures.curves import f1_over_k, retrieval_curves, systems_over_k, training_curves
 from fer_core.figures.embedding_map import tsne, tsne_panels
 from fer_core.figures.faces import galleries, thumbnails
 from fer_core.figures.latent import latent_pca
@@ -31,6 +31,7 @@ __all__ = [
     "retrieval_curves",
     "roc_curves",
     "slice_grids",
+    "systems_over_k",
     "threshold_convergence",
     "thumbnails",
     "training_curves",

@@ -27,10 +27,16 @@ def style_of(classes: Sequence[str]) -> list[tuple[str, str]]:
 
 def new_figure(width: float, height: float, num_axes: int = 1) -> tuple[Figure, list[Axes]]:
     """White figure of width x height inches with `num_axes` plots side by side."""
+    figure = empty_figure(width, height)
+    return figure, list(figure.subplots(1, num_axes, squeeze=False)[0])
+
+
+def empty_figure(width: float, height: float) -> Figure:
+    """White figure of width x height inches, for plots that the caller places."""
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
     figure = Figure(figsize=(width, height), dpi=DPI, layout=layout, facecolor="white")
     FigureCanvasAgg(figure)
-    return figure, list(figure.subplots(1, num_axes, squeeze=False)[0])
+    return figure
 
 
 def dress(axes: Axes, title: str, x_label: str, y_label: str) -> None:

@@ -1,15 +1,17 @@
-"""Curves: retrieval over K, kNN's F1 over K, and loss and accuracy while training."""
+"""Curves: retrieval over K, systems beside each other over K, kNN's F1 over K, and loss and accuracy while training."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from fer_core.figures.canvas import BLUE, INK, MUTED, ORANGE, dress, new_figure, png
+from fer_core.figures.panels import line_looks
+from fer_core.figures.smoothing import MANY_ROWS, running_mean
 
 _PERCENT = FuncFormatter(lambda value, _: f"{100 * value:.4g} %")
-_MANY_ROWS = 200
 
 
 def retrieval_curves(recall: Mapping[int, float], acc: Mapping[int, float]) -> bytes:
@@ -42,6 +44,31 @@ def f1_over_k(f1: Mapping[int, float]) -> bytes:
     return png(figure)
 
 
+def systems_over_k(panels: Mapping[str, Mapping[str, Mapping[int, float]]], marked: int | None = None) -> bytes:
+    """PNG of measures of several systems over K, a panel a measure: title -> system -> K -> share.
+
+    A system looks the same in all panels. `marked` is a K that gets a line; without one K is logarithmic. Raises
+    ValueError where a panel has no system.
+    """
+    if not panels or not all(panels.values()):
+        raise ValueError("Nothing over K to draw.")
+    systems = list(dict.fromkeys(name for own in panels.values() for name in own))
+    looks = dict(zip(systems, line_looks(len(systems)), strict=True))
+    figure, axes = new_figure(5.2 * len(panels) + 0.4, 3.5 + 0.11 * len(systems), len(panels))
+    for place, (title, own) in zip(axes, panels.items(), strict=True):
+        dress(place, title, "K", title)
+        for name, points in own.items():
+            place.plot(list(points), list(points.values()), marker="o", markersize=4, linewidth=1.8, **looks[name])
+        if marked is None:
+            place.set_xscale("log", base=2)
+        else:
+            place.axvline(marked, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
+        _k_ticks(place, sorted({k for points in own.values() for k in points}))
+    lines = [Line2D([], [], label=name, marker="o", markersize=4, **looks[name]) for name in systems]
+    figure.legend(handles=lines, loc="outside lower left", ncols=2, frameon=False, fontsize=8.5, labelcolor=INK)
+    return png(figure)
+
+
 def training_curves(rows: Sequence[Mapping[str, float]]) -> bytes:
     """PNG of loss, and accuracy where rows have it, over `step` (else `epoch`), one row a report of the training loop.
 
@@ -57,10 +84,10 @@ def training_curves(rows: Sequence[Mapping[str, float]]) -> bytes:
         reported = [row for row in rows if name in row]
         x, y = (np.array([row[key] for row in reported], dtype=np.float64) for key in (x_name, name))
         dress(axes, f"Training {name}", x_name, name)
-        many, marker = len(y) > _MANY_ROWS, "o" if len(y) <= 20 else ""
+        many, marker = len(y) > MANY_ROWS, "o" if len(y) <= 20 else ""
         axes.plot(x, y, color=colour, linewidth=1.6, alpha=0.25 if many else 1, marker=marker, markersize=4)
         if many:
-            axes.plot(x, _running_mean(y, len(y) // 50), color=colour, linewidth=1.8)
+            axes.plot(x, running_mean(y, len(y) // 50), color=colour, linewidth=1.8)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         if name == "accuracy":
             axes.yaxis.set_major_formatter(_PERCENT)
@@ -77,11 +104,3 @@ def _k_ticks(axes: Axes, ks: Sequence[int]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(_PERCENT)
     axes.margins(y=0.12)
-
-
-def _running_mean(y: np.ndarray, width: int) -> np.ndarray:
-    """Mean of the finite ones among the last `width` values; NaN where there is none."""
-    finite = np.isfinite(y)
-    total, count = (np.cumsum(np.concatenate([np.zeros(width), part])) for part in (np.where(finite, y, 0), finite))
-    count_in = count[width:] - count[:-width]
-    return np.where(count_in > 0, (total[width:] - total[:-width]) / np.maximum(count_in, 1), np.nan)

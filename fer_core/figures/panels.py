@@ -8,8 +8,8 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fer_core.figures.canvas import INK, MUTED, new_figure, style_of
-from fer_core.figures.curves import _MANY_ROWS, _running_mean
+from fer_core.figures.canvas import INK, MUTED, empty_figure, style_of
+from fer_core.figures.smoothing import MANY_ROWS, running_mean
 
 DASHED = (0, (5, 2))
 
@@ -23,8 +23,7 @@ def new_panels(
     """White figure with `num_panels` plots of width x height inches, in lines as `num_columns` tells."""
     columns = num_columns(num_panels, most_columns)
     rows = -(-num_panels // columns)
-    figure, (whole,) = new_figure(columns * width, rows * height)
-    whole.remove()
+    figure = empty_figure(columns * width, rows * height)
     grid = figure.add_gridspec(rows, columns)
     places = [grid[i // columns, i % columns] for i in range(num_panels)]
     return figure, [figure.add_subplot(place, projection=projection) for place in places]
@@ -65,9 +64,9 @@ def curve(axes: Axes, values: np.ndarray, **look: Any) -> None:
     """
     y = np.where(np.isfinite(values), values, np.nan)
     x = np.arange(1, len(y) + 1)
-    if len(y) > _MANY_ROWS:
+    if len(y) > MANY_ROWS:
         axes.plot(x, y, linewidth=0.8, alpha=0.25, **(look | {"linestyle": "-"}))
-        axes.plot(x, _running_mean(y, len(y) // 50), linewidth=1.8, **look)
+        axes.plot(x, running_mean(y, len(y) // 50), linewidth=1.8, **look)
         return
     axes.plot(x, y, linewidth=1.8, **look)
     known = np.concatenate([[False], np.isfinite(y), [False]])

@@ -11,8 +11,8 @@ from matplotlib.patheffects import withStroke
 
 from fer_core.figures.canvas import GRID, INK, MUTED, dress, new_figure, png
 from fer_core.figures.embedding_map import drawn_rows, flatten, point_size
-from fer_core.figures.faces import _GAP, _paste
 from fer_core.figures.panels import series_looks
+from fer_core.figures.sheet import GAP, paste
 from fer_core.subdivision import top_k
 
 _FEWEST = 4
@@ -60,7 +60,7 @@ def identity_clusters(
     ):
         raise ValueError("At least one cluster is needed, with a face and a member in each.")
     columns = max(map(len, images_by_cluster.values()))
-    sheet_width = (columns * (1 + _GAP) + 2.0) * _FACE
+    sheet_width = (columns * (1 + GAP) + 2.0) * _FACE
     figure, (sheet, axes) = new_figure(sheet_width + _MAP + 1.5, max(4.6, len(images_by_cluster) * 0.9 + 0.6), 2)
     grid = sheet.get_gridspec()
     assert grid is not None
@@ -78,10 +78,10 @@ def _draw_rows(
     sheet: Axes, images_by_cluster: Mapping[int, Sequence[np.ndarray]], identity_N: np.ndarray, cluster_N: np.ndarray,
     columns: int,
 ) -> None:  # fmt: skip
-    row_height = 1 + 3 * _GAP
+    row_height = 1 + 3 * GAP
     sheet.set_axis_off()
     sheet.set_anchor("N")
-    sheet.set(xlim=(-2, columns * (1 + _GAP)), ylim=(len(images_by_cluster) * row_height, -0.1), aspect="equal")
+    sheet.set(xlim=(-2, columns * (1 + GAP)), ylim=(len(images_by_cluster) * row_height, -0.1), aspect="equal")
     for row, (cluster, images) in enumerate(images_by_cluster.items()):
         members = cluster_N == cluster
         told = f"{members.sum()} images\n{len(np.unique(identity_N[members]))} people"
@@ -89,7 +89,7 @@ def _draw_rows(
         sheet.text(-1.9, middle, str(cluster), va="center", fontsize=15, fontweight="bold", color=INK)
         sheet.text(-0.15, middle, told, ha="right", va="center", fontsize=8, color=MUTED)
         for column, image in enumerate(images):
-            _paste(sheet, image, column * (1 + _GAP), row * row_height)
+            paste(sheet, image, column * (1 + GAP), row * row_height)
 
 
 def _draw_map(axes: Axes, place: np.ndarray, identity: np.ndarray, people: Sequence) -> None:

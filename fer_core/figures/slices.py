@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from fer_core.figures.canvas import INK, MUTED, png
-from fer_core.figures.faces import _paste, _sheet
+from fer_core.figures.sheet import new_sheet, paste
 
 _BAR_WIDTH, _BAR_HEIGHT = 2.4, 0.75  # inches, with its labels
 _SIDE = 8  # squares along a grid's side
@@ -47,14 +47,14 @@ def slice_grids(
     scale = Normalize(np.percentile(shown_FNS, 1), np.percentile(shown_FNS, 99), clip=True)
     step = max(1 + _GAP, _LETTER * max(map(len, slice_names)) + _GAP)
     title_width = 0.11 * max(map(len, titles)) + 0.3
-    figure, axes = _sheet(-title_width, (num_slices + 1) * step, num_faces * (1 + _GAP) + _HEADING)
+    figure, axes = new_sheet(-title_width, (num_slices + 1) * step, num_faces * (1 + _GAP) + _HEADING)
     figure.set_figheight(figure.get_figheight() + _BAR_HEIGHT)
     for column, name in enumerate(slice_names, start=1):
         axes.text(column * step + 0.5, 0.2, name, ha="center", va="bottom", fontsize=8, color=MUTED, parse_math=False)
     for row, (image, title) in enumerate(zip(images, titles, strict=True)):
         top = _HEADING + row * (1 + _GAP)
         axes.text(-0.15, top + 0.5, title, ha="right", va="center", fontsize=10, color=INK, parse_math=False)
-        _paste(axes, image, 0, top)
+        paste(axes, image, 0, top)
         for column, value_S in enumerate(shown_FNS[row], start=1):
             _draw_grid(axes, value_S.reshape(side, side), column * step, top, scale)
     _draw_scale(axes, scale)

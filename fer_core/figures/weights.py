@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from fer_core.figures.canvas import dress, new_figure, png
+from fer_core.figures.canvas import dress, empty_figure, png
 from fer_core.figures.panels import curve, legend_above, line_looks
 
 Curves = Mapping[str, np.ndarray]
@@ -25,8 +25,7 @@ def loss_weighting(equal_losses: Curves, dynamic_losses: Curves, weights: Curves
     if not all(curves[name].size for curves in (equal_losses, dynamic_losses, weights) for name in names):
         raise ValueError("Each loss and weight needs at least one mini-batch.")
     looks = dict(zip(names, line_looks(len(names)), strict=True))
-    figure, (whole,) = new_figure(8.6, 6.0)
-    whole.remove()
+    figure = empty_figure(8.6, 6.0)
     grid = figure.add_gridspec(2, 2, height_ratios=(3, 2))
     equal = figure.add_subplot(grid[0, 0])
     dynamic = figure.add_subplot(grid[0, 1], sharey=equal)

@@ -1,4 +1,4 @@
-"""Drawings of landmark faces, from the front and the side, and sheets of them. P landmarks, as in `points`."""
+"""Drawings of landmark faces, and sheets of them. P landmarks, as in `points`."""
 
 from collections.abc import Sequence
 
@@ -12,6 +12,7 @@ Strokes = tuple[tuple[int, ...], ...]
 
 _PALE = "#c3cad5"
 _GAP = 0.15  # between faces, in face widths
+_INCHES = 1.15  # a face's width
 
 
 def _run(first: int, last: int, closed: bool = False) -> tuple[int, ...]:
@@ -42,7 +43,6 @@ def draw_face(
     axes: Axes,
     points_P3: np.ndarray,
     colour: str = INK,
-    side: bool = False,
     at: tuple[float, float] = (0.0, 0.0),
     width: float = 1.4,
 ) -> None:
@@ -50,14 +50,13 @@ def draw_face(
 
     Args:
         points_P3: (P, 3), x to the viewer's right, y up, z to the viewer, or a flat vector of them.
-        side: from the side, looking to the right, instead of from the front.
         width: of the lines, in points; a dot is twice as wide.
 
     Raises:
         ValueError: not such points, or NaN or infinity.
     """
     points_P3 = _points(points_P3)
-    x_P, y_P = points_P3[:, 2 if side else 0] + at[0], points_P3[:, 1] + at[1]
+    x_P, y_P = points_P3[:, 0] + at[0], points_P3[:, 1] + at[1]
     strokes = _STROKES.get(len(points_P3), ())
     for stroke in strokes:
         axes.plot(x_P[list(stroke)], y_P[list(stroke)], color=colour, linewidth=width, solid_joinstyle="round")
@@ -66,27 +65,19 @@ def draw_face(
     axes.plot(x_P[alone], y_P[alone], color=colour, linestyle="", marker="o", markersize=2 * width, markeredgewidth=0)
 
 
-def face_figure(points_P3: np.ndarray, title: str, side: bool = True) -> bytes:
-    """PNG of one face from the front, and beside it from the side. Raises ValueError as `draw_face`."""
-    row = [(_points(points_P3), None)]
-    heads = ["front", "side"] if side else ["front"]
-    return _sheet([""], heads, [row * len(heads)], title, side_column=1 if side else -1, inches=2.2)
-
-
-def traversal_figure(traversals: Traversals, count: int = 10, title: str = "Along each latent dimension") -> bytes:
-    """PNG with a row for each of the `count` dimensions that move the face most, a column a step.
+def traversal_figure(traversals: Traversals, title: str = "Along each latent dimension") -> bytes:
+    """PNG with a row for each dimension, those that move the face most first, a column a step.
 
     At the left the dimension and how far it moves a landmark in the mean, in eye distances; behind each face, pale, the
     one in the middle. Raises ValueError as `draw_face`, and for no dimension.
     """
-    shown = traversals.first(count)
-    names = [f"z{k}\n{way:.3f}" for k, way in zip(shown.dimension_K, shown.movement_K, strict=True)]
-    num_steps = shown.face_KSP3.shape[1]
+    names = [f"z{k}\n{way:.3f}" for k, way in zip(traversals.dimension_K, traversals.movement_K, strict=True)]
+    num_steps = traversals.face_KSP3.shape[1]
     middle = num_steps // 2
     heads = [""] * num_steps
-    if len(names) and np.allclose(shown.value_KS, shown.value_KS[0]):
-        heads = [f"{value:+.2g}" for value in shown.value_KS[0]]
-    rows = [[(_points(face), _points(faces[middle])) for face in faces] for faces in shown.face_KSP3]
+    if len(names) and np.allclose(traversals.value_KS, traversals.value_KS[0]):
+        heads = [f"{value:+.2g}" for value in traversals.value_KS[0]]
+    rows = [[(_points(face), _points(faces[middle])) for face in faces] for faces in traversals.face_KSP3]
     return _sheet(names, heads, rows, title)
 
 
@@ -124,17 +115,14 @@ def _sheet(
     heads: Sequence[str],
     rows: Sequence[Sequence[_Cell]],
     title: str,
-    side_column: int = -1,
-    inches: float = 1.15,
 ) -> bytes:
-    """Faces in rows and columns at one scale, `inches` wide, each with another behind it; a column is a side view."""
+    """Faces in rows and columns at one scale, each with another behind it."""
     if not rows:
         raise ValueError("there is no face to draw")
     cells = [part for row in rows for cell in row for part in cell if part is not None]
     low, high = (end([end(face, axis=0) for face in cells], axis=0) for end in (np.min, np.max))
-    wide, tall = max(high[0] - low[0], high[2] - low[2] if side_column >= 0 else 0) * (1 + _GAP), high[1] - low[1]
-    tall *= 1 + _GAP
-    inch = inches / wide
+    wide, tall = ((high[axis] - low[axis]) * (1 + _GAP) for axis in (0, 1))
+    inch = _INCHES / wide
     margin = 0.09 / inch * max(len(line) for name in names for line in name.split("\n")) if any(names) else 0
     width, height = margin + wide * len(heads), tall * len(rows)
     figure, (axes,) = new_figure(max(width * inch + 0.4, 0.1 * len(title) + 0.4), height * inch + 0.8)
@@ -147,10 +135,8 @@ def _sheet(
         top = -line * tall
         axes.text(-margin, top - tall / 2, name, ha="left", va="center", fontsize=9, color=INK, parse_math=False)
         for column, (face, behind) in enumerate(row):
-            side = column == side_column
-            axis = 2 if side else 0
-            at = ((column + 0.5) * wide - (low[axis] + high[axis]) / 2, top - tall / 2 - (low[1] + high[1]) / 2)
+            at = ((column + 0.5) * wide - (low[0] + high[0]) / 2, top - tall / 2 - (low[1] + high[1]) / 2)
             if behind is not None:
-                draw_face(axes, behind, _PALE, side, at, 1.0)
-            draw_face(axes, face, INK if behind is None else BLUE, side, at, 1.2)
+                draw_face(axes, behind, _PALE, at, 1.0)
+            draw_face(axes, face, INK if behind is None else BLUE, at, 1.2)
     return png(figure)

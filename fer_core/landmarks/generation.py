@@ -31,10 +31,6 @@ class Traversals(NamedTuple):
     value_KS: np.ndarray
     face_KSP3: np.ndarray
 
-    def first(self, count: int) -> "Traversals":
-        """The `count` dimensions that move the face most, or all there are."""
-        return Traversals(*(part[:count] for part in self))
-
     def as_json(self) -> list[dict[str, Any]]:
         """A dictionary a dimension: dimension, movement, values (S,), faces (S, P, 3) in 4 decimals."""
         return [

@@ -71,8 +71,8 @@ def fit_svm(
     return max(machines, key=lambda machine: machine.accuracy(valid_MD, label_M))
 
 
-def satisfied_triplets(emb_MD: np.ndarray, triplets_T3: np.ndarray) -> float | None:
-    """Share of triplets whose positive is nearer to the reference than their negative (Euclidean); None of no triplet.
+def satisfied(emb_MD: np.ndarray, triplets_T3: np.ndarray) -> np.ndarray:
+    """Which triplets (T,) have the positive nearer to the reference than the negative (Euclidean).
 
     Equal distances do not count, where eq. 12 has <=: a representation collapsed to a point would satisfy all.
 
@@ -86,18 +86,8 @@ def satisfied_triplets(emb_MD: np.ndarray, triplets_T3: np.ndarray) -> float | N
     emb_MD = np.asarray(emb_MD, np.float64)
     if not np.isfinite(emb_MD).all():
         raise ValueError("emb_MD holds NaN or inf")
-    if not len(triplets_T3):
-        return None
     reference, positive, negative = (emb_MD[triplets_T3[:, column]] for column in range(3))
-    nearer_T = np.linalg.norm(reference - positive, axis=1) < np.linalg.norm(reference - negative, axis=1)
-    return float(nearer_T.mean())
-
-
-def satisfied_by_weight(
-    emb_MD: np.ndarray, triplets_T3: np.ndarray, weight_T: np.ndarray, weights: Sequence[int] = (5, 3, 1)
-) -> dict[int, float | None]:
-    """Weight (difference of votes) -> share of its triplets that are satisfied, None where it has none (table III)."""
-    return {weight: satisfied_triplets(emb_MD, triplets_T3[weight_T == weight]) for weight in weights}
+    return np.linalg.norm(reference - positive, axis=1) < np.linalg.norm(reference - negative, axis=1)
 
 
 def fit_pca(train_ND: np.ndarray, num_components: int = 30) -> PCA:

@@ -40,9 +40,10 @@ def with_points(faces: FaceTable) -> FaceTable:
 
 def _require_rows(faces: FaceTable, kept: np.ndarray) -> None:
     name = faces.directory.name
+    labelled = kept if faces.unlabelled is None else kept[~faces.unlabelled[kept]]
     for role in np.unique(faces.role):
-        if role not in faces.role[kept]:
+        if role not in faces.role[labelled]:
             raise InputError(f"{name}: no {role} row has landmarks and a person with a neutral face; {_WAY_OUT}")
-    trained = np.unique(faces.label[kept][faces.role[kept] == "train"])
+    trained = np.unique(faces.label[labelled][faces.role[labelled] == "train"])
     if len(trained) == 1:
         raise InputError(f"{name}: the people with a neutral face are trained on in one class only; {_WAY_OUT}")

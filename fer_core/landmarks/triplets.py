@@ -1,39 +1,56 @@
-"""Similarity triplets for each part of a data set (landmark VAE, section IV-B). N samples, T triplets."""
+"""People's similarity triplets, from the directory that `prepare --tuples human` makes. N faces, T triplets."""
 
-from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
-from fer_core.tuples import label_triplets
-from fer_core.tuples.labels import Labels
+from fer_core.directories import Manifest, read_manifest, read_tables
+from fer_core.errors import InputError
+from fer_core.tuple_shards import TRIPLET
+from fer_core.tuples import HumanTriplets
 
-NUM_TRIPLETS = {"train": 8000, "valid": 1000, "test": 1000}
-"""As printed, for the 2,500 samples of BU-3DFE."""
+
+def catalog_of(faces: Path) -> str:
+    """Digest of the catalog that faces were cropped from; of a published copy, that of its own content."""
+    manifest = read_manifest(faces)
+    return manifest.inputs.get("catalog", manifest.content)
 
 
-def part_triplets(
-    expression_N: Labels,
-    intensity_N: np.ndarray | None,
-    part_N: Sequence[str],
-    seed: int,
-    num_triplets: Mapping[str, int] = NUM_TRIPLETS,
-) -> dict[str, np.ndarray]:
-    """Part -> triplets int64 (T, 3) of rows, all three of that part; each sample of the part is in at least one.
-
-    Args:
-        expression_N, intensity_N: as in `label_triplets`; the parts are drawn by different seeds made of `seed`.
-        part_N: the part of each sample; samples of other parts than those of `num_triplets` are in none.
-        num_triplets: part -> T.
+def digest_of_triplets(folder: Path, faces: Path) -> str:
+    """Digest of the triplets in `folder`, which must be of the pictures of `faces`, however these were cropped.
 
     Raises:
-        InputError: as `label_triplets`, of a part that has too few samples for its triplets, or too many.
+        InputError: `folder` holds no triplets of people, or those of another data set or of another state of it.
     """
-    part_of = np.asarray(part_N)
-    expression = np.asarray(expression_N)
-    made = {}
-    for number, (part, wanted) in enumerate(num_triplets.items()):
-        rows = np.flatnonzero(part_of == part)
-        intensity = None if intensity_N is None else np.asarray(intensity_N)[rows]
-        own_seed = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-        made[part] = rows[label_triplets(expression[rows], intensity, wanted, own_seed)]
-    return made
+    manifest = _human(folder)
+    if manifest.inputs["catalog"] != catalog_of(faces):
+        raise InputError(
+            f"{folder} holds triplets of other pictures than {faces.name}: of another data set or other options of it, "
+            "or from before its source changed; run `prepare --tuples human` with this data set and these options"
+        )
+    return manifest.content
+
+
+def read_triplets(folder: Path, name_N: np.ndarray) -> HumanTriplets:
+    """The triplets whose three faces are among these, as their positions, with the vote differences.
+
+    Args:
+        name_N: sample ids, each once.
+
+    Raises:
+        InputError: `folder` holds no triplets of people, or a file of it is missing or damaged.
+    """
+    _human(folder)
+    table = read_tables(folder, "epoch-", [*TRIPLET, "weight"])
+    place_of = {name: place for place, name in enumerate(name_N.tolist())}
+    columns = [[place_of.get(name, -1) for name in table[column].to_pylist()] for column in TRIPLET]
+    triplets_T3 = np.array(columns, dtype=np.int64).T
+    kept = (triplets_T3 >= 0).all(axis=1)
+    return HumanTriplets(triplets_T3[kept], table["weight"].to_numpy()[kept])
+
+
+def _human(folder: Path) -> Manifest:
+    manifest = read_manifest(folder)
+    if manifest.kind != "tuples" or manifest.config.get("tuples") != "human":
+        raise InputError(f"{folder} holds no triplets that people judged; make them with `prepare --tuples human`")
+    return manifest

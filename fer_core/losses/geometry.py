@@ -1,11 +1,11 @@
 """Face identity and its expressions as geometry (paper `verification`): Triplet, PDM, PDP, FBV and CE.
 
 Every term takes all the pairs, triplets or quadruples of the batch that meet its conditions. Identities are any
-integers; an expression is any integer from 0 on, or `UNKNOWN_EXPRESSION`: such a sample takes part in no expression
-term (PDM, PDP, FBV, CE), only in those of identity alone. Inside, everything is float64: the terms are squares of small
+integers; an expression is any integer from 0 on, or `UNKNOWN`: such a sample takes part in no expression term (PDM,
+PDP, FBV, CE), only in those of identity alone. Inside, everything is float64: the terms are squares of small
 differences, and a GPU cannot take a shortcut through TF32.
 
-B batch, D embedding size, N items (samples or pairs of samples), P pairs.
+B batch, D embedding size, E expressions, N items (samples, pairs of samples, or samples with expressions).
 """
 
 from collections.abc import Callable
@@ -14,11 +14,10 @@ import torch
 from torch import Tensor
 
 from fer_core.losses.numerics import autocast_off, check_batch, full_precision, values_are_checked
-
-UNKNOWN_EXPRESSION = -1
+from fer_core.targets import UNKNOWN
 
 Composition = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""CE's g: (embeddings (P, D), their expressions (P,), the wanted expressions (P,)) -> embeddings (P, D)."""
+"""CE's g: (embeddings (N, D), their expressions (N,), the wanted expressions (N,)) -> embeddings (N, D)."""
 
 
 def squared_triplet_loss(emb_BD: Tensor, labels_B: Tensor, margin: float) -> Tensor:
@@ -78,7 +77,7 @@ def pdm_loss(emb_BD: Tensor, identity_B: Tensor, expression_B: Tensor) -> Tensor
     """
     emb_BD, identity_B, expression_B = _checked(emb_BD, identity_B, expression_B)
     with autocast_off(emb_BD):
-        known_B = expression_B != UNKNOWN_EXPRESSION
+        known_B = expression_B != UNKNOWN
         alone_B = torch.arange(len(emb_BD), device=emb_BD.device)
         cluster_B = _group(identity_B, expression_B)
         return _mean_sq_across(emb_BD.double(), known_B, inner_N=alone_B, outer_N=cluster_B).to(emb_BD.dtype)
@@ -141,44 +140,72 @@ def fbv_loss(
             target_BD = _basis_vectors(expression_B, basis, emb_BD.shape[1])
         return _mean_sq_across(
             emb_BD.double() - target_BD,
-            expression_B != UNKNOWN_EXPRESSION,
+            expression_B != UNKNOWN,
             inner_N=_group(identity_B, expression_B),
             outer_N=_group(identity_B),
         ).to(emb_BD.dtype)
 
 
-def ce_loss(emb_BD: Tensor, identity_B: Tensor, expression_B: Tensor, g: Composition) -> Tensor:
+def ce_loss(emb_BD: Tensor, identity_B: Tensor, expression_B: Tensor, g: Composition, num_expressions: int) -> Tensor:
     """Compositional embedding (verification, eq. 5): g leads from one expression of a person to another.
 
         mean over ordered pairs a != b, c_a = c_b and e_a != e_b, of ||g(f(a), e_a, e_b) - f(b)||^2
 
-    The paper asks for two different expressions, so pairs of one expression do not count. Both f and g learn. g runs
-    once, on the P valid pairs alone, as autocast around the call has it, and the distance in full precision. To find
-    the pairs waits for the device; without that, g would run on all B^2 rows, unknown expressions among them, which
-    takes many times as long.
+    The paper asks for two different expressions, so pairs of one expression do not count. Both f and g learn. What g
+    returns goes by a and by the wanted expression alone, so it runs once on the B * E of these, as autocast around the
+    call has it. The targets b of one of them are compared by their number n, mean m and spread: they cost together
+    n ||g - m||^2 + sum_b ||f(b) - m||^2, which has no difference of large sums. No shape goes by the labels, so
+    nothing past the checks waits for the device. O(B E D) and what g takes.
 
     Args:
         emb_BD: (B, D) embeddings.
         identity_B: (B,) any integers.
-        expression_B: (B,) integers, -1 where unknown; such samples are in no pair.
-        g: called with (P, D) embeddings, (P,) their expressions and (P,) the wanted ones, int64; returns (P, D). P may
-            be 0.
+        expression_B: (B,) integers below num_expressions, -1 where unknown; such samples are in no pair.
+        g: called with (B * E, D) embeddings, (B * E,) their expressions and (B * E,) the wanted ones, int64; returns
+            (B * E, D). Rows that are in no pair count 0 times what it returns; an unknown expression is handed as 0.
+        num_expressions: E.
 
     Returns:
         Scalar, float32 (float64 for float64 embeddings); 0 attached to the graph of f and g if there is no pair.
 
     Raises:
-        ValueError: emb_BD or what g returns not finite, shapes that do not fit.
+        ValueError: emb_BD or what g returns not finite, shapes that do not fit, an expression out of range.
     """
     emb_BD, identity_B, expression_B = _checked(emb_BD, identity_B, expression_B)
-    a_P, b_P = _expression_pairs(identity_B, expression_B).nonzero(as_tuple=True)
-    target_PD = emb_BD[b_P]
-    guess_PD = g(emb_BD[a_P], expression_B[a_P], expression_B[b_P])
-    if guess_PD.shape != target_PD.shape:
-        raise ValueError(f"g returned shape {tuple(guess_PD.shape)}, expected {tuple(target_PD.shape)}")
-    guess_PD = full_precision("what g returned", guess_PD)
+    _check_range(expression_B, expression_B, num_expressions, f"num_expressions is {num_expressions}")
+    known_B = expression_B != UNKNOWN
+    own_B = expression_B.masked_fill(~known_B, 0)
+    own_N = own_B.repeat_interleave(num_expressions)
+    wanted_N = torch.arange(num_expressions, device=own_B.device).repeat(len(own_B))
+    asking_ND = emb_BD.repeat_interleave(num_expressions, dim=0)
+    guess_ND = g(asking_ND, own_N, wanted_N)
+    if guess_ND.shape != asking_ND.shape:
+        raise ValueError(f"g returned shape {tuple(guess_ND.shape)}, expected {tuple(asking_ND.shape)}")
+    guess_ND = full_precision("what g returned", guess_ND)
     with autocast_off(emb_BD):
-        return (guess_PD - target_PD).square().sum() / max(len(a_P), 1)
+        asks_N = known_B.repeat_interleave(num_expressions) & (wanted_N != own_N)
+        num_N, mean_ND, spread_N = _targets(emb_BD.double(), _group(identity_B), own_B, known_B, num_expressions)
+        cost_N = num_N * (guess_ND - mean_ND).square().sum(dim=1) + spread_N
+        return ((cost_N * asks_N).sum() / (num_N * asks_N).sum().clamp(min=1)).to(emb_BD.dtype)
+
+
+def _targets(
+    emb_BD: Tensor, person_B: Tensor, expression_B: Tensor, known_B: Tensor, num_expressions: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Number, mean and spread of the samples with each expression of each sample's person: N = B * E rows.
+
+    They are collected at the rows of the person's first sample, as `_group` has it, and read there by all of its rows.
+    """
+    weight_B = known_B.to(emb_BD.dtype)
+    place_B = person_B * num_expressions + expression_B
+    nothing_ND = emb_BD.new_zeros(len(emb_BD) * num_expressions, emb_BD.shape[1])
+    num_N = nothing_ND[:, 0].index_add(0, place_B, weight_B)
+    mean_ND = nothing_ND.index_add(0, place_B, emb_BD * weight_B[:, None]) / num_N.clamp(min=1)[:, None]
+    off_B = (emb_BD - mean_ND.index_select(0, place_B)).square().sum(dim=1)
+    spread_N = nothing_ND[:, 0].index_add(0, place_B, off_B * weight_B)
+    expressions = torch.arange(num_expressions, device=emb_BD.device)
+    read_N = (person_B[:, None] * num_expressions + expressions).flatten()
+    return num_N.index_select(0, read_N), mean_ND.index_select(0, read_N), spread_N.index_select(0, read_N)
 
 
 def _checked(emb_BD: Tensor, identity_B: Tensor, expression_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -190,7 +217,7 @@ def _checked(emb_BD: Tensor, identity_B: Tensor, expression_B: Tensor) -> tuple[
 
 def _expression_pairs(identity_B: Tensor, expression_B: Tensor) -> Tensor:
     """(B, B) booleans: one person with two different expressions, both known."""
-    known_B = expression_B != UNKNOWN_EXPRESSION
+    known_B = expression_B != UNKNOWN
     same_person_BB = identity_B[:, None] == identity_B
     return same_person_BB & (expression_B[:, None] != expression_B) & known_B[:, None] & known_B
 
@@ -199,7 +226,7 @@ def _unit_vectors(expression_B: Tensor, origin: int, num_dims: int) -> Tensor:
     if origin < 0:
         raise ValueError(f"origin is {origin}, expected an expression from 0 on")
     axis_B = expression_B - (expression_B > origin).long()
-    axis_B = axis_B.masked_fill(expression_B == origin, UNKNOWN_EXPRESSION)
+    axis_B = axis_B.masked_fill(expression_B == origin, UNKNOWN)
     _check_range(expression_B, axis_B, num_dims, f"emb_BD has {num_dims} dimensions")
     vectors_BD = torch.zeros(len(axis_B), num_dims + 1, dtype=torch.float64, device=axis_B.device)
     return vectors_BD.scatter(1, axis_B[:, None] + 1, 1.0)[:, 1:]
@@ -209,7 +236,7 @@ def _basis_vectors(expression_B: Tensor, basis: Tensor, num_dims: int) -> Tensor
     if basis.ndim != 2 or basis.shape[1] != num_dims:
         raise ValueError(f"basis has shape {tuple(basis.shape)}, expected (num_expressions, {num_dims})")
     _check_range(expression_B, expression_B, len(basis), f"basis has {len(basis)} rows")
-    row_B = expression_B.masked_fill(expression_B == UNKNOWN_EXPRESSION, 0)
+    row_B = expression_B.masked_fill(expression_B == UNKNOWN, 0)
     return full_precision("basis", basis).double().index_select(0, row_B)
 
 
@@ -217,10 +244,10 @@ def _check_range(expression_B: Tensor, row_B: Tensor, num_rows: int, what: str) 
     if not values_are_checked(row_B):
         return
     lowest, highest = torch.stack([expression_B.min(), row_B.max()]).tolist()
-    if lowest < UNKNOWN_EXPRESSION:
+    if lowest < UNKNOWN:
         raise ValueError(f"expression_B holds {lowest}, expected expressions from 0 on, or -1 for unknown")
     if highest >= num_rows:
-        raise ValueError(f"{what}, but the expressions of the batch need {highest + 1}, a vector for each")
+        raise ValueError(f"{what}, but the expressions of the batch need {highest + 1}")
 
 
 def _squared_distances(emb_BD: Tensor, group_B: Tensor) -> Tensor:

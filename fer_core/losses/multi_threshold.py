@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from fer_core.losses.mining import mine_batch_hard
-from fer_core.losses.numerics import autocast_off, check_batch, full_precision
+from fer_core.losses.numerics import autocast_off, check_batch, full_precision, values_are_checked
 
 
 def multi_threshold_loss(
@@ -40,9 +40,12 @@ def multi_threshold_loss(
         stays at the value of its margins.
 
     Raises:
-        ValueError: emb_BND not finite, shapes that do not fit, not one margin a slice.
+        ValueError: emb_BND or a margin not finite, shapes that do not fit, not one margin a slice.
     """
     check_batch("emb_BND", emb_BND, labels_B, num_dims=3)
+    margin_N = torch.as_tensor(margins_N)
+    if values_are_checked(margin_N) and not margin_N.isfinite().all():
+        raise ValueError(f"margins_N is {margin_N.tolist()}, expected finite numbers")
     return batch_hard_loss(full_precision("emb_BND", emb_BND), labels_B, margins_N, dual)
 
 

@@ -3,6 +3,8 @@
 B batch, D embedding size.
 """
 
+import math
+
 from torch import Tensor
 
 from fer_core.losses.multi_threshold import batch_hard_loss
@@ -19,7 +21,7 @@ def triplet_loss(emb_BD: Tensor, labels_B: Tensor, margin: float) -> Tensor:
         Scalar, float32 (float64 for float64 embeddings); 0 attached to the graph if no anchor is valid.
 
     Raises:
-        ValueError: emb_BD not finite, or shapes that do not fit.
+        ValueError: emb_BD or the margin not finite, or shapes that do not fit.
     """
     return _one_slice(emb_BD, labels_B, margin, dual=False)
 
@@ -35,5 +37,7 @@ def dual_triplet_loss(emb_BD: Tensor, labels_B: Tensor, margin: float) -> Tensor
 
 def _one_slice(emb_BD: Tensor, labels_B: Tensor, margin: float, dual: bool) -> Tensor:
     check_batch("emb_BD", emb_BD, labels_B)
+    if not math.isfinite(margin):
+        raise ValueError(f"margin is {margin}, expected a finite number")
     emb_B1D = full_precision("emb_BD", emb_BD).unsqueeze(1)
     return batch_hard_loss(emb_B1D, labels_B, emb_B1D.new_full((1,), margin), dual).squeeze(0)

@@ -164,6 +164,6 @@ def topological_loss(
     return scale * topological_energy(z_ref, z_pos, z_neg, weight_V)
 
 
-def annealed_beta(step: int, num_steps: int) -> float:
-    """Weight of the divergence at a step, from 0 up to 1 in a straight line over `num_steps`; 0 steps: always 1."""
-    return min(1.0, step / num_steps) if num_steps > 0 else 1.0
+def annealed_beta(done: float, over: float) -> float:
+    """Weight of the divergence after `done` steps, or shares of them: from 0 to 1 in a straight line; over 0: 1."""
+    return min(1.0, done / over) if over > 0 else 1.0

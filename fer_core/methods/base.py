@@ -7,6 +7,7 @@ N rows to train on, P poses, X numbers of an input that is no picture.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -105,6 +106,9 @@ class Objective(nn.Module):
         """
         raise AssertionError("each method has its own")
 
+    def fit(self, sampler: Sampler) -> None:
+        """Take what the terms need to know of how batches are drawn, before the first step."""
+
 
 class Network(nn.Module):
     """uint8 pictures (B, H, W, 3) -> Outputs; normalisation is part of the network."""
@@ -171,9 +175,22 @@ class Method:
         return []
 
     @property
+    def unused(self) -> frozenset[str]:
+        """Names of the options that its variant does not look at, so that they tell nothing about it."""
+        return frozenset()
+
+    @property
     def uses_identities(self) -> bool:
         """Whether who somebody is takes part in learning expressions."""
         return False
+
+    @property
+    def human_triplets(self) -> Path | None:
+        """The directory of people's triplets that its options name; None where there is none.
+
+        Where there is one, rows of no class are learnt from too: people compare any faces.
+        """
+        return None
 
     def body(self, new_backbone: Callable[[], nn.Module]) -> nn.Module:
         """What makes features of pictures; it has `num_features`. Each backbone that is taken is drawn anew."""

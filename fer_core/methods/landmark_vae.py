@@ -5,18 +5,18 @@ With it what the paper compares it with: the landmarks themselves, their princip
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from torch import Tensor, nn
 
 from fer_core.errors import InputError
 from fer_core.landmarks.networks import LATENT_SIZE, LandmarkNetwork
 from fer_core.landmarks.quality import fit_pca
-from fer_core.losses.vae import elbo_loss, sample_latent, topological_loss
+from fer_core.landmarks.triplets import read_triplets
+from fer_core.losses.vae import annealed_beta, elbo_loss, sample_latent, topological_loss
 from fer_core.methods.base import Method, Objective, Outputs, Recipe
 from fer_core.options import Frozen
 from fer_core.sampling.base import Sampler
@@ -24,7 +24,6 @@ from fer_core.sampling.landmarks import LandmarkSampler
 from fer_core.targets import UNKNOWN, Counts, Targets, TrainingRows
 from fer_core.tuples import label_triplets
 
-TRIPLET_COLUMNS = ("reference", "positive", "negative")
 NO_TRIPLETS = np.empty((0, 3), dtype=np.int64)
 
 
@@ -46,11 +45,15 @@ class LandmarkVaeOptions(Frozen):
     gamma: float = Field(0.04, gt=0, description="topological variance; the smaller, the dearer a wrong order")
     triplets_per_step: int = Field(10, ge=1, description="V")
     topological_samples: int = Field(10, ge=1, description="M, samples of each latent in a triplet")
-    triplets_per_sample: float = Field(4.0, gt=0, description="T / N; the paper has 8,000 of 2,000 training samples")
+    triplets_per_sample: float = Field(
+        4.0, gt=0, description="T / N of triplets by labels; the paper has 8,000 of 2,000 training samples"
+    )
     triplet_source: Literal["labels", "human"] = Field(
         "labels", description="what is similar: by labels, or by --triplets"
     )
-    triplets: Path | None = Field(None, description="folder that `prepare --tuples human` made: triplets with weights")
+    triplets: Annotated[Path, AfterValidator(Path.absolute)] | None = Field(
+        None, description="folder that `prepare --tuples human` made: triplets with weights"
+    )
     validation_steps: int = Field(2500, ge=1, description="steps from one validation to the next; they are an epoch")
 
     @model_validator(mode="after")
@@ -103,18 +106,27 @@ class LandmarkObjective(Objective):
     """Minus the evidence lower bound of each sample (eq. 5 over N), and for M2 the triplets (eq. 11 over N).
 
     The rows of the triplets come last: references, positives, negatives.
+
+    Attributes:
+        triplets_per_sample: T / N of the training rows, a triplet of weight w counted w times, as it is drawn so often.
     """
 
     def __init__(self, options: LandmarkVaeOptions) -> None:
         super().__init__()
         self.options = options
+        self.triplets_per_sample = options.triplets_per_sample
+
+    def fit(self, sampler: Sampler) -> None:
+        """Take T / N from the triplets that there are."""
+        assert isinstance(sampler, LandmarkSampler)
+        self.triplets_per_sample = len(sampler.triplets_T3) / sampler.num_rows
 
     def forward(self, outputs: Outputs, targets: Targets, progress: float) -> dict[str, Tensor]:
         """{elbo}, and in training of M2 {topology}; on validation rows the bound alone, with the whole prior."""
         options, mu_BK, more = self.options, outputs.embedding_BD, outputs.more
         has_triplets = options.model == "m2" and self.training
         num_rows = len(mu_BK) - 3 * options.triplets_per_step * has_triplets
-        beta = 1.0 if not self.training or not options.annealing else min(1.0, progress / options.annealing)
+        beta = annealed_beta(progress, options.annealing) if self.training else 1.0
         target, decoded, logvar = (more[name][:num_rows] for name in ("target", "decoded", "logvar"))
         bound = elbo_loss(target, decoded, mu_BK[:num_rows], logvar, options.variance, beta)
         terms = {"elbo": bound}
@@ -123,7 +135,7 @@ class LandmarkObjective(Objective):
             weight_V = mu_BK.new_ones(options.triplets_per_step)
             reference, positive, negative = z_MVK.chunk(3, dim=1)
             weight = beta if options.anneal == "prior" else 1.0
-            per_sample, gamma = options.triplets_per_sample, options.gamma
+            per_sample, gamma = self.triplets_per_sample, options.gamma
             terms["topology"] = topological_loss(reference, positive, negative, weight_V, per_sample, gamma, weight)
         return terms
 
@@ -154,6 +166,11 @@ class LandmarkVae(Method):
     def needs_validation(self) -> bool:
         """All models learn from the same people, whether they need others to be picked by or not."""
         return True
+
+    @property
+    def human_triplets(self) -> Path | None:
+        """Those of people, where they say what is similar; the other models are tested by them too."""
+        return self.options.triplets
 
     def network(self, new_backbone: Callable[[], nn.Module], counts: Counts) -> nn.Module:
         """A projection, or encoder and decoder."""
@@ -221,15 +238,7 @@ class LandmarkVae(Method):
 def _human_triplets(folder: Path, rows: TrainingRows) -> np.ndarray:
     """Triplets (T, 3) of these rows, each as often as its weight says: drawn evenly, they then count by it."""
     assert rows.name_N is not None
-    row_of = {name: row for row, name in enumerate(rows.name_N.tolist())}
-    made = []
-    for file in sorted(folder.glob("epoch-*.parquet")):
-        table = pq.read_table(file)
-        columns = [table[name].to_pylist() for name in (*TRIPLET_COLUMNS, "weight")]
-        for reference, positive, negative, weight in zip(*columns, strict=True):
-            places = [row_of.get(name) for name in (reference, positive, negative)]
-            if None not in places:
-                made += [places] * int(weight)
-    if not made:
+    made = read_triplets(folder, rows.name_N)
+    if not len(made.weight_V):
         raise InputError(f"{folder} holds no triplet of the training rows; make them with `prepare --tuples human`")
-    return np.array(made, dtype=np.int64)
+    return np.repeat(made.triplets_V3, made.weight_V, axis=0)

@@ -109,6 +109,22 @@ class MulDml(Method):
             return []
         return [f"{margin:g}" for margin in self.options.margins]
 
+    @property
+    def unused(self) -> frozenset[str]:
+        """What of slices, thresholds and losses the variant does without."""
+        kind = self.options.kind
+        used = {
+            "thresholds": kind.embedding in ("joined", "slices"),
+            "single_threshold": kind.thresholds == "single",
+            "slice_size": kind.embedding != "features",
+            "triplet_weight": kind.metric is not None,
+            "circle_margin": kind.metric == "circle",
+            "circle_gamma": kind.metric == "circle",
+            "hist_tau": kind.metric == "hist",
+            "hist_alpha": kind.metric == "hist",
+        }
+        return frozenset(name for name, is_used in used.items() if not is_used)
+
     def head(self, num_features: int, counts: Counts) -> Head:
         """Slices and classifier, or the classifier alone."""
         kind, dropout = self.options.kind, self.options.dropout

@@ -12,10 +12,15 @@ from fer_core.options import Frozen
 from fer_core.targets import Counts, Targets
 
 
-class SgmOptions(Frozen):
-    """Fields of the loss and the embedding."""
+class EmbeddingOptions(Frozen):
+    """Fields of the embedding."""
 
     embedding_size: int = Field(64, ge=2, description="D")
+
+
+class SgmOptions(EmbeddingOptions):
+    """Fields of the loss and the embedding."""
+
     sigma: float = Field(0.5, gt=0, description="deviation of every class's Gaussian")
     norm_weight: float = Field(
         0.05,
@@ -37,6 +42,20 @@ class EmbeddingHead(Head):
         return Outputs(self.embedding(features_BF))
 
 
+class EmbeddingMethod(Method):
+    """What the paper compares losses on: a linear embedding, in which the nearest training samples decide."""
+
+    Options = EmbeddingOptions
+    decides_by = "neighbours"
+    # the batch of the others, so that methods are compared over equal numbers of steps
+    from_scratch = Recipe(epochs=8, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
+    options: EmbeddingOptions
+
+    def head(self, num_features: int, counts: Counts) -> Head:
+        """A linear embedding; the labels need no parameters."""
+        return EmbeddingHead(num_features, self.options.embedding_size)
+
+
 class SgmObjective(Objective):
     """Eq. 4 and the norm term of Algorithm 1, line 6."""
 
@@ -50,19 +69,12 @@ class SgmObjective(Objective):
         return {"sgm": sgm_loss(outputs.embedding_BD, targets.label_B, self.num_labels, sigma, norm_weight)}
 
 
-class Sgm(Method):
+class Sgm(EmbeddingMethod):
     """Squared error between the posterior of the embedded batch and the labels, plus the norm term."""
 
     Options = SgmOptions
-    decides_by = "neighbours"
     paper = Recipe(epochs=500, batch_size=256, lr=1e-4)
-    # the batch of the others, so that methods are compared over equal numbers of steps
-    from_scratch = Recipe(epochs=8, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
     options: SgmOptions
-
-    def head(self, num_features: int, counts: Counts) -> Head:
-        """A linear embedding; the labels need no parameters."""
-        return EmbeddingHead(num_features, self.options.embedding_size)
 
     def objective(self, counts: Counts) -> Objective:
         """Eq. 4 and the norm term."""

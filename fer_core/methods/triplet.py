@@ -7,18 +7,16 @@ from pydantic import Field
 from torch import Tensor
 
 from fer_core.losses.numerics import autocast_off, euclidean, full_precision
-from fer_core.methods.base import Head, Method, Objective, Outputs, Recipe
-from fer_core.methods.sgm import EmbeddingHead
-from fer_core.options import Frozen
+from fer_core.methods.base import Objective, Outputs, Recipe
+from fer_core.methods.sgm import EmbeddingMethod, EmbeddingOptions
 from fer_core.sampling.base import Sampler
 from fer_core.sampling.triplets import RandomTripletSampler
 from fer_core.targets import Counts, Targets, TrainingRows
 
 
-class TripletOptions(Frozen):
+class TripletOptions(EmbeddingOptions):
     """Fields of the loss and the embedding."""
 
-    embedding_size: int = Field(64, ge=2, description="D")
     margin: float = Field(
         1.0,
         gt=0,
@@ -55,19 +53,12 @@ class RandomTripletObjective(Objective):
             return {"triplet": excess_T.relu().mean()}
 
 
-class Triplet(Method):
+class Triplet(EmbeddingMethod):
     """Triplet loss on 128 random triplets a batch, 384 rows."""
 
     Options = TripletOptions
-    decides_by = "neighbours"
     paper = Recipe(epochs=500, batch_size=384, lr=1e-4)
-    # the batch of the others, so that methods are compared over equal numbers of steps
-    from_scratch = Recipe(epochs=8, batch_size=96, lr=1e-3, one_cycle=True, weight_decay=0.05)
     options: TripletOptions
-
-    def head(self, num_features: int, counts: Counts) -> Head:
-        """The linear embedding of sgm, with the same initial weights."""
-        return EmbeddingHead(num_features, self.options.embedding_size)
 
     def objective(self, counts: Counts) -> Objective:
         """The hinge of random triplets."""

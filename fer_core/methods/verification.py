@@ -24,9 +24,6 @@ from fer_core.sampling.base import Sampler
 from fer_core.sampling.identities import IdentitySampler
 from fer_core.targets import UNKNOWN, Counts, Targets, TrainingRows
 
-NEUTRAL = 0
-"""FBV's origin: expressions are numbered in the order of the vocabulary, which begins with neutral. Of a set without
-neutral the first of its expressions stands in; the paper asks for any one."""
 COMPOSER_WIDTH = 100
 """Of each layer of CE's g."""
 NEEDED = {
@@ -115,12 +112,14 @@ class VerificationObjective(Objective):
     """The loss on identities (eq. 1 or ArcFace) and the weighted terms (eqs. 2 to 5 and III-G).
 
     ArcFace's centres and CE's g are learnt here; they are not needed once the network is trained. Samples of unknown
-    expression take part in the loss on identities alone.
+    expression take part in the loss on identities alone. FBV's origin is the neutral expression; of a set without it
+    the first of its expressions, as the paper asks for any one.
     """
 
     def __init__(self, options: VerificationOptions, counts: Counts) -> None:
         super().__init__()
         self.options = options
+        self.origin = 0 if counts.neutral == UNKNOWN else counts.neutral
         if options.base == "arcface":
             centers_ID = torch.randn(counts.identities, options.embedding_size)
             # of about unit length, as only directions count and the optimiser's steps are not relative
@@ -138,8 +137,8 @@ class VerificationObjective(Objective):
         terms = {
             "pdm": lambda: pdm_loss(emb_BD, identity_B, expression_B),
             "pdp": lambda: pdp_loss(emb_BD, identity_B, expression_B),
-            "fbv": lambda: fbv_loss(emb_BD, identity_B, expression_B, NEUTRAL),
-            "ce": lambda: ce_loss(emb_BD, identity_B, expression_B, self.composer),
+            "fbv": lambda: fbv_loss(emb_BD, identity_B, expression_B, self.origin),
+            "ce": lambda: ce_loss(emb_BD, identity_B, expression_B, self.composer, self.composer.num_expressions),
             "mtl": lambda: _expression_loss(outputs.more["expression_logits"], expression_B),
         }
         weights = {name: getattr(self.options, name) for name in terms}

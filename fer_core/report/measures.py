@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fer_core.evaluation.bootstrap import Interval
 from fer_core.evaluation.measure import RETRIEVAL_KS
+from fer_core.vocabulary import LABELS
 
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Classification, decision of the method": {
@@ -20,12 +21,26 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "knn_recall": ("Recall, kNN macro", "how much of an expression the vote finds"),
         "knn_f1": ("F1, kNN macro", "precision and recall in one, mean over expressions"),
     },
+    "Accuracy by expression": {
+        f"accuracy_{name}": (name.capitalize(), "share of its test images that get the right expression")
+        for name in LABELS
+    },
     "View": {
         "pose_accuracy": ("Pose accuracy", "share of test images whose view is said right"),
+    }
+    | {
+        f"accuracy_view_{yaw}": (
+            f"Accuracy at {yaw}°",
+            "share of this view's test images that get the right expression",
+        )
+        for yaw in range(-180, 181)
     },
     "Landmarks": {
         "svm_accuracy": ("SVM accuracy", "a linear one-vs-rest SVM on the representation"),
         "satisfied_triplets": ("Satisfied triplets", "the more similar face is the nearer one"),
+        "satisfied_triplets_5": ("Satisfied triplets, 5:0", "those that all five people judged alike"),
+        "satisfied_triplets_3": ("Satisfied triplets, 4:1", "those of one other opinion"),
+        "satisfied_triplets_1": ("Satisfied triplets, 3:2", "those that people were divided on"),
     },
     "Verification": {
         "pair_accuracy": ("Pair accuracy", "same person or not, the threshold chosen on the other folds"),

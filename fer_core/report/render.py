@@ -24,7 +24,9 @@ def render_report(page: ReportPage) -> str:
         has_bars=any(isinstance(value, Interval) for value in page.metrics.values()),
         published_columns=[spoken(name) for name in columns],
         published_ours=[_ours(page.metrics.get(name)) for name in columns],
-        published_rows=[(row.source, [_theirs(row.values.get(name)) for name in columns]) for row in page.published],
+        published_rows=[
+            (row.source, [_theirs(row.values.get(name)) for name in columns]) for row in page.published.rows
+        ],
         figures=[(heading, caption, inline(heading, png)) for heading, caption, png in page.figures],
     )
 
@@ -43,7 +45,7 @@ def template(name: str) -> Template:
 
 
 def _published_columns(page: ReportPage) -> list[str]:
-    named = {name: None for row in page.published for name in row.values}
+    named = {name: None for row in page.published.rows for name in row.values}
     order = [name for group in GROUPS.values() for name in group]
     return sorted(named, key=lambda name: order.index(name) if name in order else len(order))
 

@@ -21,15 +21,16 @@ from torch.nn.parallel import DistributedDataParallel
 from fer_core.checkpoints import CheckpointStore
 from fer_core.directories import read_tables
 from fer_core.errors import InputError
-from fer_core.gather import gather
+from fer_core.gather import average_gradients, gather
 from fer_core.inputs import inputs_of
 from fer_core.losses.numerics import NotFiniteError, at_least_float32, deferred_checks
 from fer_core.methods.base import Method, Outputs
 from fer_core.patches import draw_views
 from fer_core.reading import FaceTable
-from fer_core.targets import Targets
+from fer_core.targets import UNKNOWN, Targets
 from fer_core.training.keeping import Average, Best, Means, State, Steps
 from fer_core.training.networks import build_network, build_objective, load_start
+from fer_core.training.pair_validation import PairValidation
 from fer_core.training.plan import Trained, TrainingPlan, World
 from fer_core.training.validation import Validation
 
@@ -47,7 +48,7 @@ def train(plan: TrainingPlan, world: World, store: CheckpointStore, progress: Pr
         InputError: the rows cannot be divided, or the loss is no longer finite.
     """
     method, faces = plan.build_method(), plan.read_faces()
-    rows = faces.rows_of("train", upright=method.inputs == "points")
+    rows = faces.rows_of("train", upright=method.inputs == "points", unlabelled=True)
     label_N = faces.label[rows] if plan.sub_labels is None else _sub_labels(plan.sub_labels, faces, rows)
     loop = _Loop(plan, world, method, faces, rows, label_N)
     loop.restore(store.load())
@@ -57,10 +58,17 @@ def train(plan: TrainingPlan, world: World, store: CheckpointStore, progress: Pr
 
 
 def _sub_labels(level: Path, faces: FaceTable, rows: np.ndarray) -> np.ndarray:
-    """The group of each training row: that of its upright sample."""
+    """The group of each training row: that of its upright sample; UNKNOWN of a row of no class."""
     table = read_tables(level, "labels", ["sample_id", "group"])
     group_of = dict(zip(table["sample_id"].to_pylist(), table["group"].to_pylist(), strict=True))
-    return np.array([group_of[name] for name in faces.sample_id[rows].tolist()], dtype=np.int64)
+    return np.array([group_of.get(name, UNKNOWN) for name in faces.sample_id[rows].tolist()], dtype=np.int64)
+
+
+def _numbered(label_N: np.ndarray, class_N: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """The labels as 0, 1, ..., UNKNOWN as it is, and the class of each."""
+    found, first, place_N = np.unique(label_N, return_index=True, return_inverse=True)
+    num_unknown = int(found[0] == UNKNOWN)
+    return place_N - num_unknown, class_N[first[num_unknown:]].tolist()
 
 
 class _Loop:
@@ -70,14 +78,17 @@ class _Loop:
         self, plan: TrainingPlan, world: World, method: Method, faces: FaceTable, rows: np.ndarray, label_N: np.ndarray
     ) -> None:
         self.plan, self.world, self.method, self.rows = plan, world, method, rows
-        _, first, label_N = np.unique(label_N, return_index=True, return_inverse=True)
-        self.class_of_label: list[int] = faces.label[rows[first]].tolist()
+        label_N, self.class_of_label = _numbered(label_N, faces.label[rows])
         self.training_rows = faces.training_rows(rows, label_N)
         self.inputs = inputs_of(method.inputs, faces, plan.face_size, plan.patch, world.device)
         self.counts = self.training_rows.counts(self.inputs.numbers)
         self.sampler = method.sampler(self.training_rows, plan.recipe.batch_size, plan.seed)
         self._build(world)
-        self.validation = Validation(plan, method, faces, self.inputs, self.class_of_label)
+        self.validation: Validation | PairValidation
+        if plan.validation and method.protocol == "pairs":
+            self.validation = PairValidation(faces, self.inputs, plan.seed)
+        else:
+            self.validation = Validation(plan, method, faces, self.inputs, self.class_of_label)
         self.step = 0
         self.history: list[dict[str, float]] = []
         self.means = Means()
@@ -94,6 +105,7 @@ class _Loop:
         self.network = network.to(world.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(self.network, plan.recipe.averaging)
         self.objective = build_objective(method, self.counts, plan.seed).to(world.device)
+        self.objective.fit(self.sampler)
         self.model: nn.Module = self.network
         self.optimizer: torch.optim.Optimizer | None = None
         if method.learns:
@@ -177,6 +189,8 @@ class _Loop:
         loss = torch.stack(list(terms.values())).sum()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if self.world.size > 1:
+            average_gradients(self.objective.parameters())
         self.optimizer.step()
         self.average.update()
         self.step += 1

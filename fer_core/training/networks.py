@@ -22,7 +22,8 @@ def build_network(
     numbers = itertools.count()
 
     def new_backbone() -> nn.Module:
-        return build_backbone(backbone, patch, seed + next(numbers) * BETWEEN_BACKBONES, weights)
+        number = next(numbers)
+        return build_backbone(backbone, patch, seed + number * BETWEEN_BACKBONES, weights, number)
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1)

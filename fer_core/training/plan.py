@@ -29,7 +29,8 @@ class TrainingPlan:
         patch, face_size: pixels.
         frame_is_face: whether the pictures were face crops as they are; not used in training, but told with the model.
         bfloat16: whether products are computed in bfloat16.
-        validation: whether the loss on validation rows is shown after each epoch.
+        validation: whether the loss on validation rows is shown after each epoch; where identities are learnt, how well
+            pairs of validation people are told apart.
         seed: of everything drawn.
         checkpoint_steps: steps from one checkpoint to the next.
     """
@@ -60,7 +61,8 @@ class TrainingPlan:
         """The rows, divided as the method needs."""
         method = self.build_method()
         validation = self.validation or method.needs_validation
-        faces = read_faces(self.faces, self.part, self.seed, method.label, validation)
+        unlabelled = method.human_triplets is not None
+        faces = read_faces(self.faces, self.part, self.seed, method.label, validation, unlabelled)
         return with_points(faces) if method.inputs == "points" else faces
 
     def read_tested(self, directory: Path, trained: FaceTable) -> FaceTable:

@@ -32,10 +32,11 @@ class Validation:
     def __init__(
         self, plan: TrainingPlan, method: Method, faces: FaceTable, inputs: Inputs, class_of_label: list[int]
     ) -> None:
-        rows = faces.rows_of("valid", upright=True)
+        rows = faces.rows_of("valid", upright=True, unlabelled=True)
         first_label = {one: class_of_label.index(one) for one in class_of_label}
         label_N = np.array([first_label.get(one, UNKNOWN) for one in faces.label[rows].tolist()], dtype=np.int64)
-        self.rows, label_N = rows[label_N != UNKNOWN], label_N[label_N != UNKNOWN]
+        kept = (label_N != UNKNOWN) | (faces.unlabelled is not None)
+        self.rows, label_N = rows[kept], label_N[kept]
         if method.picks_by_validation and not len(self.rows):
             raise InputError("the model is picked by validation rows, and none is of a class that is trained on")
         self.wanted = (plan.validation or method.picks_by_validation) and method.learns and len(self.rows) > 0

@@ -6,12 +6,14 @@ import pyarrow as pa
 
 from fer_core import levels, runs
 from fer_core.directories import STARTED, Directory
+from fer_core.files import write_table
 from fer_core.folds import Part, hold_out, with_validation
 from fer_core.methods import Recipe
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import write_picture_shard
 from fer_core.synthetic import Face, landmarks_3d
 from fer_core.training import TrainingPlan, World, train
+from fer_core.tuple_shards import TRIPLET, shard_name
 
 PEOPLE = ("S01", "S02", "S03", "S04", "S05", "S06", "S07", "S09", "S14", "S22")
 KINDS = ("neutral", "happiness", "surprise", "anger")
@@ -59,12 +61,22 @@ def fewer_points(points_P3, num_points):
     return chosen
 
 
-def write_faces(root, rows, name="faces"):
+def write_faces(root, rows, name="faces", catalog="drawn"):
     """A finished faces directory of these rows."""
-    made = Directory(root, name, kind="faces", config={}, inputs={}, code="test")
+    made = Directory(root, name, kind="faces", config={}, inputs={"catalog": catalog}, code="test")
     made.start()
     write_picture_shard(made.path, "part-00000.parquet", pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA))
     made.finish([file.name for file in made.path.glob("*.parquet")], {})
+    return made.path
+
+
+def write_human_triplets(root, triplets, weights, catalog="drawn"):
+    """A finished directory of people's triplets: names of reference, positive and negative, and vote differences."""
+    made = Directory(root, "human", kind="tuples", config={"tuples": "human"}, inputs={"catalog": catalog}, code="test")
+    made.start()
+    columns = {name: pa.array([one[at] for one in triplets], pa.string()) for at, name in enumerate(TRIPLET)}
+    write_table(made.path / shard_name(0), pa.table({**columns, "weight": pa.array(weights, pa.int64())}))
+    made.finish([shard_name(0)], {})
     return made.path
 
 

@@ -88,6 +88,14 @@ def face_rows():
     return pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA)
 
 
+def posed_rows():
+    """The rows of `face_rows`, each person's first take of an expression frontal and the second turned."""
+    table = face_rows()
+    pose = [0 if name.endswith("-0") else 45 for name in table["sample_id"].to_pylist()]
+    place = table.schema.get_field_index("pose_bin")
+    return table.set_column(place, table.schema.field(place), pa.array(pose, table.schema.field(place).type))
+
+
 def draw_face(rng, kind, tone):
     """A bright bar whose place goes by the expression, on a person's tone, with noise: uint8 (FACE, FACE, 3)."""
     image = np.full((FACE, FACE, 3), tone, dtype=float)
@@ -148,3 +156,13 @@ class MemoryStore:
         self.num_saves += 1
         if self.stops:
             raise Stopped
+
+
+def train_with_stops(plan):
+    """(what was trained, the store): each save, of which the store holds the number, stops it, and it goes on there."""
+    store = MemoryStore(stops=True)
+    while True:
+        try:
+            return train(plan, World(), store, silent), store
+        except Stopped:
+            pass

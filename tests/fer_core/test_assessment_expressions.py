@@ -1,19 +1,23 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from model_fixtures import CLASSES, faces_path, make_run, one_thread, silent  # noqa: F401
 
-from fer_core.assessment import expression_figures
+from fer_core.assessment import base, expression_figures
 from fer_core.assessment.base import Case
-from fer_core.assessment.expressions import Assessment, measure_expressions, predictions_table
+from fer_core.assessment.expressions import measure_expressions, predictions_table, view_table
 from fer_core.assessment.page import page
 from fer_core.assessment.protocols import PROTOCOLS
 from fer_core.figures import thumbnails
 from fer_core.folds import Part
+from fer_core.label_audit import audit_labels
 from fer_core.predictor import Predictor
 from fer_core.reading import read_faces
-from fer_core.subdivision import medoids
+from fer_core.report import Published, PublishedRow
+from fer_core.subdivision import top_k
+from fer_core.targets import UNKNOWN
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -81,11 +85,11 @@ def test_every_figure_is_a_png_with_a_caption(drawn, evaluated):
 def test_galleries_are_the_faces_nearest_each_medoid(monkeypatch, evaluated, faces):
     predictor, assessment = evaluated["mul_dml"]
     seen = {}
-    monkeypatch.setattr(expression_figures.figures, "galleries", lambda images: seen.update(images) or PNG)
+    monkeypatch.setattr(expression_figures.figures, "galleries", lambda images, columns: seen.update(images) or PNG)
     expression_figures.draw(assessment, case_of(predictor, faces))
     level = predictor.level
     assert list(seen) == [level.name_of(group, CLASSES) for group in level.group_G]
-    for group, medoid in medoids(level.embedding_ND, level.group_N).items():
+    for group, (medoid,) in top_k(level.embedding_ND, level.group_N, 1).items():
         shown = seen[level.name_of(group, CLASSES)]
         row = np.flatnonzero((faces.sample_id == level.sample_id[medoid]) & (faces.rotation == 0))
         np.testing.assert_array_equal(shown[0], faces.images(row)[0])
@@ -94,13 +98,10 @@ def test_galleries_are_the_faces_nearest_each_medoid(monkeypatch, evaluated, fac
 
 def with_predictions(assessment, predicted, probability):
     """The assessment of a model that had said this."""
-    evaluation = vars(assessment.evaluation) | {"predicted": predicted}
-    predictions = vars(assessment.predictions) | {"expression": predicted, "probability": probability}
-    return Assessment(
-        assessment.rows,
-        assessment.test,
-        type(assessment.predictions)(**predictions),
-        type(assessment.evaluation)(**evaluation),
+    return replace(
+        assessment,
+        predictions=replace(assessment.predictions, expression=predicted, probability=probability),
+        evaluation=replace(assessment.evaluation, predicted=predicted),
     )
 
 
@@ -130,23 +131,73 @@ def test_a_model_without_mistakes_has_no_sheet_of_them(evaluated, faces):
     assert "mistakes" not in [figure.name for figure in expression_figures.draw(perfect, case_of(predictor, faces))]
 
 
-@pytest.mark.parametrize(
-    ("dataset", "published"), [("ck_plus", "Mul-DML, table III, CK+ 10-fold"), ("synthetic", None)]
-)
-def test_the_page_is_one_file_with_its_figures(evaluated, faces, drawn, dataset, published):
+def test_the_page_is_one_file_with_its_figures(evaluated, faces, drawn):
     predictor, _ = evaluated["mul_dml"]
-    details = {"dataset": dataset, "method": "mul_dml", "note": "<b>&"}
+    details = {"dataset": "ck_plus", "method": "mul_dml", "note": "<b>&"}
     assessed = PROTOCOLS["expressions"](case_of(predictor, faces), silent)
-    html = page(assessed, drawn, details, {"damaged": 3}, faces.has_subjects)
+    published = Published([PublishedRow("Mul-DML on CK+ (mul_dml/table3)", {"accuracy": 0.9849})], ["Other folds."])
+    html = page("mul_dml (hist) on ck_plus", assessed, drawn, details, {"damaged": 3}, published, ["Fold 1 alone."])
     assert html.count("data:image/png;base64,") == len(drawn)
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", html)
     assert "http:" not in html
     assert "https:" not in html
     assert "<script" not in html
     assert "<b>&" not in html
-    assert f"<title>mul_dml on {dataset}</title>" in html
+    assert "<title>mul_dml (hist) on ck_plus</title>" in html
     assert all(figure.heading in html for figure in drawn)
     assert "3 damaged" in html
     assert "bootstrap over 2 subjects" in html
-    assert (published is None) or published in html
-    assert ("held-out subjects" in html) == (published is not None)
+    assert re.search(r"Mul-DML on CK\+ \(mul_dml/table3\)</th><td[^>]*>98.49</td>", html)
+    assert "Other folds." in html
+    assert "Fold 1 alone." in html
+    without = page("a", assessed, [], details, {}, Published())
+    assert "Beside the paper" not in without
+    assert "What differs" not in without
+
+
+def test_suspects_are_looked_for_once(monkeypatch, evaluated, faces):
+    calls = []
+    monkeypatch.setattr(base, "audit_labels", lambda *given: calls.append(1) or audit_labels(*given))
+    assessed = PROTOCOLS["expressions"](case_of(evaluated["mul_dml"][0], faces), silent)
+    assert not calls
+    assessed.draw()
+    assessed.files()
+    assert len(calls) == 1
+
+
+def seen_from(faces, poses, pose):
+    """The faces as if they had been taken from several sides."""
+    return replace(faces, poses=poses, pose=np.asarray(pose))
+
+
+def test_accuracy_is_told_by_class_and_by_view(evaluated, faces):
+    predictor, assessment = evaluated["mul_dml"]
+    rows = assessment.rows
+    pose = np.full(len(faces.label), UNKNOWN)
+    pose[rows] = np.arange(len(rows)) % 3 - 1  # a third of them is not known
+    case = case_of(predictor, seen_from(faces, (-45, 0), pose))
+    found = measure_expressions(case, silent)
+    right = found.evaluation.predicted == found.test.label
+    shares = {f"accuracy_{name}": right[found.test.label == at].mean() for at, name in enumerate(CLASSES)}
+    assert {name: found.evaluation.metrics[name].value for name in shares} == pytest.approx(shares)
+    views = {"accuracy_view_-45": right[pose[rows] == 0].mean(), "accuracy_view_0": right[pose[rows] == 1].mean()}
+    assert {name: interval.value for name, interval in found.views.items()} == pytest.approx(views)
+    (table,) = view_table(found, case)
+    assert table.columns == ["expression", "-45°", "0°", "all views"]
+    assert [name for name, _ in table.rows] == [*CLASSES, "all"]
+    told = (pose[rows] >= 0) & (found.test.label == 1)
+    assert table.rows[1][1][2] == f"{100 * right[told].mean():.1f} % ({told.sum()})"
+    told = pose[rows] == 0
+    assert table.rows[3][1][0] == f"{100 * right[told].mean():.1f} % ({told.sum()})"
+    assessed = PROTOCOLS["expressions"](case, silent)
+    assert views.keys() | shares.keys() <= assessed.metrics.keys()
+    assert assessed.tables == [table]
+    assert "pose_table" in [figure.name for figure in assessed.draw()]
+
+
+def test_one_view_is_no_table(evaluated, faces):
+    predictor, _ = evaluated["sgm"]
+    case = case_of(predictor, seen_from(faces, (0,), np.zeros(len(faces.label), dtype=np.int64)))
+    found = measure_expressions(case, silent)
+    assert found.views == {}
+    assert view_table(found, case) == []

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from landmark_fixtures import landmark_plan, landmark_rows, landmark_run, write_faces
+from landmark_fixtures import landmark_plan, landmark_rows, landmark_run, write_faces, write_human_triplets
 from model_fixtures import MemoryStore, one_thread, silent  # noqa: F401
 from sklearn.svm import LinearSVC
 
-from fer_core.assessment import landmarks
+from fer_core.assessment import landmarks, protocols
 from fer_core.assessment.base import Case
 from fer_core.assessment.page import page
 from fer_core.assessment.protocols import PROTOCOLS
@@ -17,6 +17,7 @@ from fer_core.errors import InputError
 from fer_core.landmarks.generation import transfer
 from fer_core.landmarks.quality import SVM_COSTS
 from fer_core.predictor import Predictor
+from fer_core.report import Published
 from fer_core.tuples import label_triplets
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -102,6 +103,18 @@ def test_figures_are_drawn_and_those_of_the_decoder_where_there_is_one(assessed,
     assert [figure.name for figure in drawn if figure.name in ("traversals", "transfer")] == decoder
 
 
+def test_faces_are_generated_once(monkeypatch, cases):
+    calls = []
+    generated = landmarks._generated
+    monkeypatch.setattr(protocols.expression_figures, "draw", lambda *_: [])
+    monkeypatch.setattr(landmarks, "_generated", lambda *given: calls.append(1) or generated(*given))
+    found = PROTOCOLS["landmarks"](cases["m1"], silent)
+    assert not calls
+    found.draw()
+    found.files()
+    assert len(calls) == 1
+
+
 def test_files_of_the_decoder_are_json(cases, assessed):
     files = assessed["m1"].files()
     assert files.keys() == {"label_audit.csv", "traversals.json", "transfers.json"}
@@ -144,6 +157,63 @@ def test_too_few_test_faces_for_triplets_are_told_and_not_counted(cases):
     assert any("too few for similarity triplets" in note for note in found.notes)
 
 
+def asked_of(table, role, count, seed=0):
+    """Triplets of any faces of a role, by their sample ids."""
+    rng = np.random.default_rng(seed)
+    names = table.sample_id[table.rows_of(role, upright=True, unlabelled=True)]
+    return [rng.choice(names, 3, replace=False).tolist() for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def of_people(tmp_path_factory):
+    """A case of people's triplets, of faces a third of which have no class, and what they are: asked and weights."""
+    root = tmp_path_factory.mktemp("people")
+    rows = [{**row, "expression": None if "0.4" in row["sample_id"] else row["expression"]} for row in landmark_rows()]
+    faces = write_faces(root, rows)
+    table = landmark_plan(faces, "raw", options={"triplet_source": "human", "triplets": str(root)}).read_faces()
+    asked = [*asked_of(table, "train", 5), *asked_of(table, "test", 40)]
+    weights = [1] * 5 + [5, 5, 3, 1] * 10
+    folder = write_human_triplets(root, asked, weights)
+    plan = landmark_plan(faces, "raw", options={"triplet_source": "human", "triplets": str(folder)})
+    predictor = Predictor(*landmark_run(root, plan, MemoryStore()))
+    return Case(predictor, table, table, seed=0, resamples=100, human_triplets=folder), asked[5:], weights[5:]
+
+
+def test_peoples_triplets_are_counted_by_the_difference_of_votes(of_people):
+    """Those of test faces alone, and also where a face has no class."""
+    case, asked, weights = of_people
+    found = PROTOCOLS["landmarks"](case, silent)
+    points = {name: row[:249] for name, row in zip(case.tested.sample_id.tolist(), case.tested.points, strict=True)}
+    assert any("0.4" in name for names in asked for name in names)
+    right = [
+        np.linalg.norm(points[a] - points[b]) < np.linalg.norm(points[a] - points[c]) for a, b, c in asked
+    ]  # the training mean, which is taken off, makes no difference
+    for weight, name in ((5, "_5"), (3, "_3"), (1, "_1"), (None, "")):
+        own = [one for one, votes in zip(right, weights, strict=True) if weight in (None, votes)]
+        share = found.metrics[f"satisfied_triplets{name}"]
+        assert share.value == pytest.approx(np.mean(own))
+        assert 0 <= share.low <= share.value <= share.high <= 1
+    told = "40 triplets of test faces that people judged (20 of difference 5, 10 of difference 3, 10 of difference 1)"
+    assert any(told in note for note in found.notes)
+    assert found.predictions.num_rows == 8, "faces of no class are not classified"
+
+
+def test_a_difference_that_nobody_has_is_not_printed(of_people, tmp_path):
+    case, asked, _ = of_people
+    folder = write_human_triplets(tmp_path, asked[:6], [5] * 6)
+    metrics = PROTOCOLS["landmarks"](replace(case, human_triplets=folder), silent).metrics
+    assert {"satisfied_triplets", "satisfied_triplets_5"} <= metrics.keys()
+    assert not {"satisfied_triplets_3", "satisfied_triplets_1"} & metrics.keys()
+
+
+def test_peoples_triplets_of_training_faces_alone_are_told_and_not_counted(of_people, tmp_path):
+    case = of_people[0]
+    folder = write_human_triplets(tmp_path, asked_of(case.tested, "train", 4), [5] * 4)
+    found = PROTOCOLS["landmarks"](replace(case, human_triplets=folder), silent)
+    assert "satisfied_triplets" not in found.metrics
+    assert any("None of people's triplets is of test faces" in note for note in found.notes)
+
+
 def test_a_data_set_of_other_landmarks_is_named(tmp_path, cases):
     case = cases["m1"]
     other = landmark_plan(write_faces(tmp_path, landmark_rows(68)), "m1").read_faces()
@@ -161,8 +231,7 @@ def test_another_data_set_is_tested_with_its_own_people(tmp_path, cases):
 
 
 def test_the_page_says_what_was_chosen_and_on_whom(assessed):
-    details = {"dataset": "synthetic", "method": "landmark_vae"}
-    written = page(assessed["m2"], [], details, {}, has_subjects=True)
+    written = page("landmark_vae on synthetic", assessed["m2"], [], {}, {}, Published())
     assert "were chosen on validation people" in written
     assert "after the last epoch" not in written
     assert "linear SVM" in written

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from fer_core.evaluation import Interval, bootstrap, paired_difference
-from fer_core.evaluation.bootstrap import SubjectBootstrap
+from fer_core.evaluation.bootstrap import SubjectBootstrap, share_interval
 
 
 def accuracy_interval(correct, subjects, seed=0, resamples=2000):
@@ -92,3 +92,9 @@ def test_refusals():
         paired_difference(np.ones(2), np.ones(3), np.arange(3), seed=0)
     with pytest.raises(ValueError, match="at least 1"):
         SubjectBootstrap(np.array([]), 0)
+
+
+def test_a_share_is_the_mean_with_its_people_resampled():
+    right, subjects = np.repeat([True, False, True], [5, 3, 4]), np.repeat(["a", "b", "c"], [5, 3, 4])
+    assert share_interval(right, subjects, 0, 2000) == accuracy_interval(right, subjects)
+    assert share_interval(right[:5], subjects[:5], 0) == Interval(1.0, 0.0, 1.0)  # one person says nothing of others

@@ -2,6 +2,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from layouts import lfw
 from pydantic import ValidationError
 
 from fer_core import config, datasets
@@ -42,6 +43,7 @@ def test_options_are_frozen():
         ({"face_size": 15}, "face_size"),
         ({"levels": 0}, "levels"),
         ({"folds": 1}, "folds"),
+        ({"test_people": 0}, "test_people"),
         ({"seed": -1}, "seed"),
         ({"workers": -1}, "workers"),
         ({"resamples": 10}, "resamples"),
@@ -193,6 +195,34 @@ def test_proving_and_repairing_are_two_things(kind):
 
 def test_folds_are_parts():
     assert options(folds=3).parts == (Part(0, 3), Part(1, 3), Part(2, 3))
+
+
+def test_folds_of_a_data_set_with_pairs_are_the_pairs_own_for_a_method_that_is_tested_on_them(tmp_path):
+    source = lfw.write(tmp_path)
+    lfw.write_four_folds(source)
+    given = {"dataset": "lfw", "source": source, "folds": 2}
+    parts = options(**given, method="verification").parts
+    assert [(part.fold, part.folds) for part in parts] == [(0, 2), (1, 2)]
+    assert parts[0].fold_of == {
+        "AJ_Cook/AJ_Cook_0001.jpg": 0,
+        "AJ_Cook/AJ_Cook_0002.jpg": 0,
+        "Abel_Pacheco/Abel_Pacheco_0001.jpg": 1,
+        "Abel_Pacheco/Abel_Pacheco_0002.jpg": 1,
+    }
+    assert options(**given, method="cnn").parts == (Part(0, 2), Part(1, 2))
+    with pytest.raises(ValidationError, match="--folds 3 does not part the 4 folds of the data set's pairs"):
+        options(**given | {"folds": 3}, method="verification")
+
+
+def test_about_a_fifth_or_exactly_so_many_people_are_held_out():
+    assert options().hold_out == Part()
+    assert options(test_people=14).hold_out == Part(test_people=14)
+    assert config.PrepareOptions(test_people=14).hold_out == Part(test_people=14)
+
+
+def test_folds_have_no_number_of_test_people():
+    with pytest.raises(ValidationError, match="--folds and --test-people do not go together"):
+        options(folds=3, test_people=14)
 
 
 def test_each_command_takes_the_options_of_the_stages_before_it():

@@ -6,10 +6,11 @@ from layouts import bp4d
 from layouts.drawing import write_picture
 from pydantic import ValidationError
 
-from fer_core.datasets.bp4d import ADAPTER, Bp4dOptions
+from fer_core.datasets.bp4d import ADAPTER, EMOTION_OF, Bp4dOptions
 from fer_core.errors import InputError
 from fer_core.ingest import decode
 from fer_core.records import SAMPLE_SCHEMA
+from fer_core.vocabulary import LABELS
 
 OCCURRENCE, INTENSITY = "AUCoding/AU_OCC/F001_T1.csv", "AUCoding/AU_INT/AU12/F001_T1_AU12.csv"
 
@@ -45,6 +46,46 @@ def test_a_row_is_a_frame_with_its_action_units(source):
 def test_the_schema_takes_its_action_units(source):
     table = pa.Table.from_pylist(ADAPTER.scan(source).rows, schema=SAMPLE_SCHEMA)
     assert table["action_units"][1].as_py() == [(1, 1.0), (2, 0.0), (6, 0.0), (12, 3.0)]
+
+
+def labels_file(source, *lines):
+    (source / "labels.csv").write_text("picture,positive,negative,neutral\n" + "".join(f"{line}\n" for line in lines))
+
+
+def test_frames_are_labelled_by_what_most_of_five_people_said(source):
+    frame = "2D+3D/F001/T1/0{:02d}.jpg".format
+    labels_file(
+        source,
+        f"{frame(8)},3,1,1",
+        f"{frame(9)},0,5,0",
+        f"{frame(10)},2,1,2",
+        f"{frame(9)},5,0,0",
+        f"{frame(11)},5,0",
+        f"{frame(11)},4,0,0",
+        "../008.jpg,5,0,0",
+        f"{frame(99)},5,0,0",
+    )
+    scan = ADAPTER.scan(source)
+    found = {row["source_path"]: row["expression"] for row in scan.rows if "expression" in row}
+    assert found == {frame(8): "positive", frame(9): "negative"}
+    assert [(record.source_path, record.reason, record.detail) for record in scan.rejected] == [
+        (frame(9), "labelled twice", "line 5"),
+        ("labels.csv", "label line is not a picture and five answers", "line 6"),
+        ("labels.csv", "label line is not a picture and five answers", "line 7"),
+        ("../008.jpg", "path leaves the source folder", "line 8"),
+        (frame(99), "label matches no image", "labels.csv"),
+    ]
+    left_out = ADAPTER.scan(source, Bp4dOptions(every=2)).rejected
+    assert frame(9) not in [record.source_path for record in left_out if record.reason == "label matches no image"]
+
+
+def test_frames_may_have_the_emotion_of_their_task(source):
+    labels_file(source, "2D+3D/F001/T1/008.jpg,0,5,0")
+    (source / "2D+3D" / "F001" / "T8").rename(source / "2D+3D" / "F001" / "T6")
+    rows = ADAPTER.scan(source, Bp4dOptions(labels="task")).rows
+    found = {row["sequence_id"]: row.get("expression") for row in rows}
+    assert found == {"F001_T1": "happiness", "F001_T6": None, "M018_T1": "happiness", "M018_T8": "disgust"}
+    assert set(EMOTION_OF.values()) <= set(LABELS)
 
 
 def test_every_nth_frame_of_a_task_can_be_taken(source):

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from test_reading import faces_of
 
+from fer_core.datasets.base import Pair
 from fer_core.divided import read_divided, read_undivided
-from fer_core.folds import Part, hold_out, roles, with_validation
+from fer_core.errors import InputError
+from fer_core.folds import Part, hold_out, parts_of, roles, with_validation
 
 ROWS = [(None, f"S{number // 2:02d}", None, ("fear", "anger", None)[number % 3]) for number in range(24)]
 MIXED = [
@@ -28,7 +30,7 @@ def test_an_official_split_is_the_role(tmp_path):
     assert rows.role.tolist() == ["train", "test", "valid", "train"]
 
 
-@pytest.mark.parametrize("part", [Part(), Part(1, 4)])
+@pytest.mark.parametrize("part", [Part(), Part(1, 4), Part(test_people=5)])
 @pytest.mark.parametrize("validation", [False, True])
 def test_roles_are_those_of_the_groups(tmp_path, part, validation):
     rows = read_divided(faces_of(tmp_path, ROWS), part, 5, ["expression"], validation)
@@ -37,8 +39,23 @@ def test_roles_are_those_of_the_groups(tmp_path, part, validation):
     expected = with_validation(expected, groups) if validation else expected
     assert rows.role.tolist() == expected
     assert ("valid" in expected) == validation
-    if part.folds is None:
+    if part == Part():
         assert [role == "test" for role in expected] == hold_out(groups).tolist()
+
+
+def test_people_of_prescribed_pairs_are_tested_in_the_fold_of_these(tmp_path):
+    rows = [(None, subject, None, None) for subject in ("ann", "ann", "bob", "carl")]
+    more = [{"source_path": path} for path in ("ann/1", "ann/2", "bob/1", "carl/1")]
+    faces = faces_of(tmp_path, rows, more)
+    pairs = [Pair(path, "absent", False, fold) for fold, path in enumerate(("ann/1", "x", "bob/1", "y"))]
+    made = [read_divided(faces, part, 0, ["expression"]).role.tolist() for part in parts_of(2, pairs)]
+    assert made == [["test", "test", "train", "train"], ["train", "train", "test", "train"]]
+
+
+def test_people_who_are_not_known_cannot_be_counted(tmp_path):
+    rows = [(None, subject, None, "fear") for subject in ("ann", "bob", None)]
+    with pytest.raises(InputError, match=r"--test-people counts people, .* use --identities estimated"):
+        read_divided(faces_of(tmp_path, rows), Part(test_people=1), 0, ["expression"])
 
 
 def test_numbers_say_what_an_unknown_one_is(tmp_path):

@@ -5,13 +5,16 @@ import cv2
 import experiment_fixtures as small
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from model_fixtures import finished
 
 from fer_core import figures, levels
 from fer_core.evaluation.bootstrap import Interval
-from fer_core.experiments import drawing
-from fer_core.experiments.drawing import COMPARED, CellFiles, draw
+from fer_core.experiments import comparisons
+from fer_core.experiments.cell_files import CellFiles
+from fer_core.experiments.comparisons import COMPARED
+from fer_core.experiments.drawing import Undrawn, draw
 from fer_core.experiments.results import Cell
 from fer_core.figures import f1_over_k
 from fer_core.files import write_bytes, write_json, write_table
@@ -123,7 +126,7 @@ def test_convergence_is_drawn_for_each_column_by_loss_and_threshold(make, monkey
         make("e", method="triplet", history=losses("triplet", 1.0)),
         make("f", history=[]),
     ]
-    drawn = COMPARED["threshold_convergence"](files)
+    drawn = COMPARED["threshold_convergence"].draw(files)
     assert [one.heading for one in drawn] == ["Convergence, drawn", "Convergence, SFEW"]
     assert len({one.name for one in drawn}) == 2
     first, second = calls[0][0]
@@ -146,14 +149,14 @@ def test_distances_between_classes_are_drawn_for_each_column_and_loss(make, monk
         make("b", "SFEW", options=triplet("s_dual_triplet", 0.2), history=losses("dual_triplet", 5.0)),
         make("d", method="cnn", history=losses("cross_entropy", 1.0)),
     ]
-    drawn = COMPARED["interclass_distances"](files)
+    drawn = COMPARED["interclass_distances"].draw(files)
     assert [one.heading.removeprefix("Distances between classes, ") for one in drawn] == [
         "traditional triplet, drawn",
         "dual triplet, drawn",
         "dual triplet, SFEW",
     ]
     assert [[*distances] for (distances,) in calls] == [[0.2], [0.2, 0.4], [0.2]]
-    assert all(len(own) == drawing.NUM_DISTANCES for (distances,) in calls for own in distances.values())
+    assert all(len(own) == comparisons.NUM_DISTANCES for (distances,) in calls for own in distances.values())
 
 
 def test_weights_are_drawn_where_a_column_has_equal_and_dynamic_ones(make, monkeypatch):
@@ -171,7 +174,7 @@ def test_weights_are_drawn_where_a_column_has_equal_and_dynamic_ones(make, monke
         make("equal", "KDEF", steps=still, options={"variant": "mfe_hpe_jefl"}),
         make("dynamic", "KDEF"),
     ]
-    (drawn,) = COMPARED["dynamic_weights"](files)
+    (drawn,) = COMPARED["dynamic_weights"].draw(files)
     assert drawn.heading == "Dynamic weights, drawn"
     ((equal, dynamic, weights),) = calls
     assert [[*equal["expression"]], [*dynamic["expression"]]] == [[3, 2], [4, 3]]
@@ -189,10 +192,10 @@ def test_embeddings_of_the_same_faces_are_drawn_side_by_side(name, make):
         make("too few faces", "KDEF", shape={"num_faces": 3}),
         make("pairs", evaluation=write_pairs),
     ]
-    tested = drawing._tested(files[:4])
+    tested = comparisons._tested(files[:4])
     assert [(one.row, emb_ND.shape) for one, emb_ND, _ in tested] == [("a", (12, 5)), ("b", (12, 7))]
     assert [truth[:4] for _, _, truth in tested] == [["anger", "happiness", "surprise", "anger"]] * 2
-    drawn = COMPARED[name](files)
+    drawn = COMPARED[name].draw(files)
     assert [one.heading.split(", ")[1] for one in drawn] == ["drawn", "SFEW"]
     assert size_of(drawn[0])[1] > size_of(drawn[1])[1], "two panels beside each other"
 
@@ -200,10 +203,19 @@ def test_embeddings_of_the_same_faces_are_drawn_side_by_side(name, make):
 def test_roc_curves_are_of_cells_that_were_tested_on_pairs(make, monkeypatch):
     calls = spied(monkeypatch, "roc_curves")
     files = [make("a", evaluation=write_pairs), make("b", evaluation=write_pairs), make("faces"), make("faces", "SFEW")]
-    (drawn,) = COMPARED["roc"](files)
+    (drawn,) = COMPARED["roc"].draw(files)
     assert drawn.heading == "ROC, drawn"
     assert [*calls[0][0]] == ["a", "b"]
     assert calls[0][0]["a"].auc == pytest.approx(1.0)
+
+
+def test_the_roc_of_folds_is_their_mean(make, tmp_path, monkeypatch):
+    calls = spied(monkeypatch, "roc_curves")
+    one, rng = make("a", evaluation=write_pairs), np.random.default_rng(0)
+    folds = one.evaluation, write_pairs(tmp_path / "second", rng)
+    COMPARED["roc"].draw([dataclasses.replace(one, folds=folds)])
+    assert calls[0][0]["a"].num_same == 40, "of both folds"
+    assert len(calls[0][0]["a"].fold_accuracies) == 10
 
 
 def result(row, column, value):
@@ -215,7 +227,8 @@ def test_all_results_are_drawn_as_shares_beside_the_published_ones(make, monkeyp
     published = {"one": {"CK+": {"accuracy": 90}}, "Others": {"CK+": {"accuracy": 70}}}
     read = small.experiment(metrics=["accuracy", "images_per_second"], published=published)
     cells = [result("one", "drawn", 0.5), Cell("one", "CK+", missing="ck_plus"), result("two", "drawn", 0.6)]
-    (drawn,) = draw(read, cells, [make("one"), CellFiles("one", "CK+", None, None, None)])
+    (drawn,), undrawn = draw(read, cells, [make("one"), CellFiles("one", "CK+", None, None, None)])
+    assert undrawn == []
     assert (drawn.name, len(size_of(drawn))) == ("results", 3)
     ((rows, heads, ours, paper, cited, others),) = calls
     assert (rows, heads, cited) == (["one", "two"], ["drawn accuracy", "CK+ accuracy"], ["Others"])
@@ -227,7 +240,7 @@ def test_all_results_are_drawn_as_shares_beside_the_published_ones(make, monkeyp
 
 def test_counts_alone_have_no_chart_of_shares(make):
     read = small.experiment(metrics=["images_per_second"], published={})
-    assert draw(read, [], [make("one")]) == []
+    assert draw(read, [], [make("one")]) == ([], [])
 
 
 def test_figures_of_the_cells_are_taken_from_their_evaluations(make):
@@ -236,9 +249,21 @@ def test_figures_of_the_cells_are_taken_from_their_evaluations(make):
     png = f1_over_k({1: 0.5, 3: 0.6})
     (two.evaluation / "figures").mkdir()
     write_bytes(two.evaluation / "figures" / "pose_table.png", png)
-    drawn = draw(read, [result("two", "drawn", 0.5)], [one, two])
+    drawn, undrawn = draw(read, [result("two", "drawn", 0.5)], [one, two])
     assert [(one.name, one.heading) for one in drawn[1:]] == [("pose_table-1", "Pose table: two, drawn")]
     assert drawn[1].png == png
+    reason = "the evaluation of one, drawn has no picture of it, which is drawn of faces of several views"
+    assert undrawn == [Undrawn("pose_table", reason), Undrawn("roc", "no cell here was tested on pairs")]
+
+
+def test_of_folds_the_first_one_is_shown(make):
+    one = make("one")
+    (one.evaluation / "figures").mkdir()
+    for name in ("pose_table", "confusion"):
+        write_bytes(one.evaluation / "figures" / f"{name}.png", f1_over_k({1: 0.5}))
+    folds = dataclasses.replace(one, folds=(one.evaluation, one.evaluation))
+    drawn, _ = draw(small.experiment(figures=["pose_table"]), [result("one", "drawn", 0.5)], [folds])
+    assert drawn[1].caption == "Of the first of 2 folds, evaluation evaluation."
 
 
 def test_the_confusion_of_folds_is_drawn_of_all_of_them_together(make, tmp_path, monkeypatch):
@@ -250,8 +275,11 @@ def test_the_confusion_of_folds_is_drawn_of_all_of_them_together(make, tmp_path,
         table = pa.table({"truth": ["anger", "surprise"], "decision": decisions})
         write_table(folds[-1] / "predictions.parquet", table)
     read = small.experiment(figures=["confusion", "tsne"])
-    drawn = draw(read, [result("one", "drawn", 0.5)], [dataclasses.replace(one, folds=tuple(folds))])
+    (one.evaluation / "figures").mkdir()  # of the first fold alone, which is not what is wanted
+    write_bytes(one.evaluation / "figures" / "confusion.png", f1_over_k({1: 0.5}))
+    drawn, undrawn = draw(read, [result("one", "drawn", 0.5)], [dataclasses.replace(one, folds=tuple(folds))])
     assert [one.heading for one in drawn] == ["Results", "Confusion: one, drawn"]
+    assert [one.figure for one in undrawn] == ["tsne"]
     assert "2 folds" in drawn[1].caption
     ((counts, classes),) = calls
     assert classes == list(CLASSES)
@@ -260,10 +288,61 @@ def test_the_confusion_of_folds_is_drawn_of_all_of_them_together(make, tmp_path,
 
 def test_nothing_is_drawn_where_nothing_was_run():
     read = small.experiment(figures=["confusion", *COMPARED])
-    assert draw(read, [Cell("one", "CK+", missing="ck_plus")], [CellFiles("one", "CK+", None, None, None)]) == []
+    files = [CellFiles("one", "CK+", None, None, None)]
+    drawn, undrawn = draw(read, [Cell("one", "CK+", missing="ck_plus")], files)
+    assert drawn == []
+    assert undrawn == [Undrawn(name, "no cell was run") for name in ("confusion", *COMPARED)]
 
 
-def test_a_figure_that_has_nothing_to_show_is_left_out(make):
-    read = small.experiment(figures=["confusion", *COMPARED])
-    drawn = draw(read, [result("one", "drawn", 0.5)], [make("one", method="cnn", shape={"num_faces": 3})])
-    assert [one.name for one in drawn] == ["results"]
+def test_a_figure_that_has_nothing_to_show_is_told_with_the_reason(make):
+    names = ["confusion", *COMPARED]
+    bare = make("one", method="cnn", shape={"num_faces": 3, "size": 4})
+    write_json(bare.evaluation / "metrics.json", {"pair_accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}})
+    drawn, undrawn = draw(small.experiment(figures=names), [result("one", "drawn", 0.5)], [bare])
+    assert [one.name for one in drawn] == ["results", "knn_f1_over_k-0"]
+    assert [one.figure for one in undrawn] == [name for name in names if name != "knn_f1_over_k"]
+    assert undrawn[0].reason.startswith("no evaluation here has a picture of it, which is drawn of faces")
+    assert all(one.reason == COMPARED[one.figure].lacking for one in undrawn[1:])
+
+
+def write_metrics(one, **values):
+    metrics = {name: {"value": value, "low": value, "high": value} for name, value in values.items()}
+    write_json(one.evaluation / "metrics.json", metrics)
+    return one
+
+
+def test_recall_of_all_rows_is_drawn_over_k_for_each_column(make, monkeypatch):
+    calls = spied(monkeypatch, "systems_over_k")
+    files = [
+        write_metrics(make("a"), recall_at_16=0.9, recall_at_2=0.7, acc_at_2=0.5, accuracy=0.4),
+        write_metrics(make("b"), recall_at_2=0.6, acc_at_2=0.3),
+        write_metrics(make("pairs"), auc=0.8),
+        write_metrics(make("a", "SFEW"), recall_at_1=0.2, acc_at_1=0.2),
+        write_metrics(make("pairs", "LFW"), auc=0.8),
+    ]
+    drawn = COMPARED["recall_over_k"].draw(files)
+    assert [one.heading for one in drawn] == ["Retrieval, drawn", "Retrieval, SFEW"]
+    recall, acc = ({"a": {2: 0.7, 16: 0.9}, "b": {2: 0.6}}, {"a": {2: 0.5}, "b": {2: 0.3}})
+    assert calls[0] == ({"Recall@K": recall, "Acc@K": acc},)
+    assert [*calls[0][0]["Recall@K"]["a"]] == [2, 16]
+
+
+def test_f1_over_k_is_that_of_the_neighbours_among_the_training_faces(make, monkeypatch, rng):
+    calls = []
+    monkeypatch.setattr(figures, "systems_over_k", lambda panels, marked: calls.append((panels, marked)) or b"")
+    one, pairs = make("a", shape={"size": 4}), make("pairs", evaluation=write_pairs)
+    drawn = COMPARED["knn_f1_over_k"].draw([one, pairs])
+    assert [one.heading for one in drawn] == ["F1 over K, drawn"]
+    ((panels, marked),) = calls
+    assert marked == 11
+    ((system, found),) = panels["kNN macro F1"].items()
+    assert system == "a"
+    assert [*found] == [1, 3, 5, 7, 9, 11, 13, 15, 21], "there are 30 training faces"
+    level = levels.read_level(one.level)
+    emb_ND = levels.embedding_matrix(pq.read_table(one.evaluation / "embeddings.parquet")["embedding"])
+    distance_NG = np.linalg.norm(emb_ND[:, None] - level.embedding_ND, axis=2)
+    said, truth, share = level.class_N[distance_NG.argmin(axis=1)], np.arange(12) % 3, []
+    for label in range(3):
+        right = ((said == label) & (truth == label)).sum()
+        share.append(2 * right / max((said == label).sum() + (truth == label).sum(), 1))
+    assert found[1] == pytest.approx(np.mean(share))

@@ -3,6 +3,7 @@ import re
 
 import experiment_fixtures as small
 import pytest
+from layouts import lfw
 from pydantic import ValidationError
 
 from fer_core import datasets, methods
@@ -26,6 +27,7 @@ def sources(tmp_path_factory):
             (folder / name).mkdir()
             written = importlib.import_module(f"layouts.{name}").write(folder / name)
             found[name] = written[0] if isinstance(written, tuple) else written
+    lfw.write_four_folds(found["lfw"])  # enough for verification/pairs
     return found
 
 
@@ -164,7 +166,11 @@ def test_an_option_over_all_cells(tmp_path):
 
 BAD = {
     "type": ({"epochs": "two"}, "{file}, one, drawn: epochs: Input should be a valid integer"),
-    "name": ({"mul_dml.slicesize": "2"}, "{file}, one, drawn: mul_dml.slicesize: Extra inputs are not permitted"),
+    "name": (
+        {"mul-dml.slicesize": "2"},
+        "--set mul-dml.slicesize: there is no such option; did you mean mul_dml.slice_",
+    ),
+    "name like no other": ({"zzzz": "2"}, "--set zzzz: there is no such option; choose from triplet.embedding_size, "),
     "value": ({"backbone": "resnet19"}, "{file}, one, drawn: backbone: choose one of "),
     "not YAML": ({"epochs": "["}, "epochs=[: the value is not YAML"),
     "seed": ({"seed": "3"}, "seed is not a cell's own option: --seeds says it"),
@@ -191,8 +197,18 @@ def test_rows_and_columns_are_chosen_by_name(tmp_path):
     file = small.write(tmp_path)
     plans = cells(file, rows=("two",), columns=("CK+", "drawn"))
     assert [(plan.row, plan.column) for plan in plans] == [("two", "drawn"), ("two", "CK+")]
-    assert refusal(file, rows=("three",)) == "--rows three: choose from one, two"
-    assert refusal(file, columns=("x", "y")) == "--columns x, y: choose from drawn, CK+"
+    assert refusal(file, rows=("tow",)) == "--rows tow: there is no such row; did you mean two?"
+    assert refusal(file, columns=("x", "y")) == "--columns x: there is no such column; choose from drawn, CK+"
+
+
+def test_a_misspelt_option_of_a_row_is_told_with_those_like_it(tmp_path):
+    told = refusal(small.write(tmp_path, rows={"one": {"epoch": 3}}))
+    assert re.search(r"own.yaml, one, drawn: there is no option epoch; did you mean epochs", told)
+
+
+def test_a_method_s_options_may_be_given_together(tmp_path):
+    (plan, _) = cells(small.write(tmp_path), columns=("drawn",), set={"mul_dml": "{slice_size: 64}"})
+    assert plan.options[0].mul_dml.slice_size == 64
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,10 @@ import pytest
 
 from fer_core.assessment.base import Drawn
 from fer_core.evaluation.bootstrap import Interval
+from fer_core.experiments.drawing import Undrawn
 from fer_core.experiments.page import experiment_page
 from fer_core.experiments.results import Cell, orders
+from fer_core.experiments.settings import Asked
 from fer_core.figures import f1_over_k
 
 NASTY = '<script>alert("x")</script>'
@@ -58,10 +60,10 @@ CELLS = (
 PUBLISHED = {"one": {"CK+": 90, "drawn": 77.5}, "two": {"drawn": 50}, "Others": {"CK+": 70.125}}
 
 
-def page(cells=CELLS, is_smoke=False, cost_per_hour=None, drawn=(), **changed):
+def page(cells=CELLS, drawn=(), undrawn=(), asked=None, cost_per_hour=None, **changed):
     read = small.experiment(**{"published": PUBLISHED, **changed})
-    found = orders(read, cells)
-    return experiment_page(read, cells, found, drawn, [0, 1], smoke=is_smoke, cost_per_hour=cost_per_hour)
+    asked = asked or Asked((0, 1), cost_per_hour=cost_per_hour)
+    return experiment_page(read, cells, orders(read, cells), drawn, undrawn, asked)
 
 
 def test_each_cell_has_ours_its_interval_and_the_papers_number():
@@ -108,8 +110,37 @@ def test_how_it_was_run_has_seeds_intervals_and_deviations():
     assert html.index("We start from random weights.") < html.index("No AffectNet.")
 
 
+def test_what_was_asked_for_and_the_settings_are_told():
+    settings = {"epochs": 3, "lr": 0.001, "rotations": [-5.0, 0.0]}
+    cells = [
+        one_run(row, "drawn", 0.5, 0.4, 0.6, settings={**settings, "batch_size": size})
+        for row, size in (("one", 16), ("two", 32))
+    ]
+    asked = Asked((0,), rows=("one", "two"), set={"epochs": "3"})
+    html = page(cells, asked=asked)
+    assert "<code>--rows one --rows two --set epochs=3</code>" in html
+    rows = [[" ".join(cell) for cell in row] for row in Page(html).rows]
+    assert ["all", "epochs 3 , lr 0.001 , rotations -5,0"] in rows
+    assert ["row one", "batch_size 16"] in rows
+    assert "Given:" not in page()
+
+
+def test_a_failed_cell_has_its_error():
+    html = page([Cell("one", "drawn", failed="no faces <here>"), *CELLS[1:]])
+    assert Page(html).row("one")[1] == "failed paper 77.5"
+    assert "one, drawn failed: no faces &lt;here&gt;" in html
+    assert "tries what failed again" not in page()
+
+
+def test_a_figure_that_could_not_be_drawn_is_named_with_the_reason():
+    assert "Not drawn: roc, no cell was tested on pairs." in page(
+        undrawn=[Undrawn("roc", "no cell was tested on pairs")]
+    )
+    assert "Not drawn" not in page()
+
+
 def test_a_smoke_run_says_that_its_numbers_say_nothing():
-    assert "its numbers say nothing" in page(is_smoke=True)
+    assert "its numbers say nothing" in page(asked=Asked(smoke=True))
     assert "its numbers say nothing" not in page()
 
 
@@ -150,7 +181,9 @@ def test_every_text_is_escaped():
     cells = [one_run(NASTY + number, NASTY, 0.5, 0.4, 0.6, trained={"a": 1.0}) for number in "12"]
     cells += [Cell(NASTY, NASTY, missing=NASTY)]
     drawn = [Drawn("a", NASTY, NASTY, f1_over_k({1: 0.5}))]
-    html = page(cells, drawn=drawn, smoke={}, published=published, **names, **texts)
+    cells += [Cell(NASTY, "x", failed=NASTY, settings={NASTY: NASTY})]
+    asked = Asked(set={NASTY: NASTY})
+    html = page(cells, drawn, [Undrawn(NASTY, NASTY)], asked, smoke={}, published=published, **names, **texts)
     assert "<script" not in html
     assert html.count("&lt;script&gt;alert(&#34;x&#34;)&lt;/script&gt;") >= 15
 

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -17,8 +18,8 @@ from fer_core.experiments.results import (
     total_seconds,
 )
 
-T_2, T_3 = 4.302653, 3.182446
-"""Student's t at 97.5 % with 2 and 3 degrees of freedom, from a printed table."""
+T_2, T_3, T_4 = 4.302653, 3.182446, 2.776445
+"""Student's t at 97.5 % with 2, 3 and 4 degrees of freedom, from a printed table."""
 
 
 def runs(*values: float, metric: str = "accuracy", half: float = 0.0) -> tuple[dict[str, Interval], ...]:
@@ -46,10 +47,32 @@ def test_a_single_run_keeps_its_own_interval():
 
 
 def test_folds_are_averaged_with_students_t():
-    folds = cell("one", 0.7, 0.8, 0.9, half=0.3)
-    half = T_2 * 0.1 / math.sqrt(3)
+    folds = cell("one", 0.6, 0.7, 0.8, 0.9, 1.0, half=0.3)
+    half = T_4 * math.sqrt(0.1 / 4 / 5)
     assert (0.8, 0.8 - half, 0.8 + half) == ends(folds.metric("accuracy"))
-    assert folds.interval_by == "3 folds"
+    assert folds.interval_by == "5 folds"
+
+
+def test_fewer_than_five_folds_put_together_their_own_intervals():
+    two = Cell("one", "LFW", tuple({"auc": Interval(0.5, 0.5 - low, 0.6)} for low in (0.3, 0.4)))
+    assert (0.5, 0.25, 0.5 + math.sqrt(2) * 0.1 / 2) == ends(two.metric("auc"))
+    assert two.interval_by == "test subjects of 2 folds"
+    four = cell("one", 0.6, 0.7, 0.8, 0.9, half=0.04)
+    assert ends(four.metric("accuracy")) == (0.75, 0.73, 0.77)
+
+
+def test_an_interval_of_two_folds_holds_the_mean_as_often_as_theirs_do():
+    rng = np.random.default_rng(0)
+    cells = [cell("one", *(0.6 + 0.1 * rng.standard_normal(2)), half=1.96 * 0.1) for _ in range(2000)]
+    found = [one.metric("accuracy") for one in cells]
+    assert np.mean([own.low <= 0.6 <= own.high for own in found]) == pytest.approx(0.95, abs=0.015)
+
+
+def test_seeds_widen_the_interval_of_few_folds():
+    seeds = cell("one", 0.6, 0.8, 0.7, 0.9, 0.8, 1.0, half=0.04, num_seeds=3)
+    half = math.hypot(T_2 * 0.1 / math.sqrt(3), 0.04 / math.sqrt(2))
+    assert (0.8, 0.8 - half, 0.8 + half) == ends(seeds.metric("accuracy"))
+    assert seeds.interval_by == "test subjects of 2 folds and 3 seeds"
 
 
 def test_seeds_widen_the_interval_of_the_test_subjects():
@@ -66,11 +89,11 @@ def test_uneven_ends_stay_uneven_over_seeds():
 
 
 def test_more_seeds_of_the_same_people_are_not_more_people():
-    first, second = (0.7, 0.8, 0.9), (0.71, 0.81, 0.91)
+    first, second = (0.6, 0.7, 0.8, 0.9, 1.0), (0.61, 0.71, 0.81, 0.91, 1.01)
     found = cell("one", *first, *second, num_seeds=2)
-    half = T_2 * 0.1 / math.sqrt(3)
+    half = T_4 * math.sqrt(0.1 / 4 / 5)
     assert (0.805, 0.805 - half, 0.805 + half) == ends(found.metric("accuracy"))
-    assert found.interval_by == "3 folds of each of 2 seeds"
+    assert found.interval_by == "5 folds of each of 2 seeds"
     np.testing.assert_array_equal(found.values("accuracy"), [first, second])
 
 
@@ -98,14 +121,25 @@ def verdicts(*cells, **changed):
 
 
 def test_orders_over_the_same_folds_are_paired():
-    better, worse = cell("one", 0.5, 0.7, 0.9), cell("two", 0.45, 0.66, 0.86)
+    better, worse = cell("one", 0.4, 0.5, 0.7, 0.8, 0.9), cell("two", 0.35, 0.45, 0.66, 0.76, 0.86)
     (order,) = orders(small.experiment(published=PUBLISHED), [worse, better])
     assert order.verdict == "holds"
-    differences = np.array([0.05, 0.04, 0.04])
-    half = T_2 * differences.std(ddof=1) / math.sqrt(3)
+    differences = np.array([0.05, 0.05, 0.04, 0.04, 0.04])
+    half = T_4 * differences.std(ddof=1) / math.sqrt(5)
     assert (differences.mean(), differences.mean() - half, differences.mean() + half) == ends(order.difference)
-    assert verdicts(cell("one", 0.45, 0.66, 0.86), cell("two", 0.5, 0.7, 0.9)) == [("one", "two", "reversed")]
-    assert verdicts(cell("one", 0.5, 0.7, 0.6), cell("two", 0.4, 0.8, 0.6)) == [("one", "two", "cannot be told apart")]
+    assert verdicts(dataclasses.replace(worse, row="one"), dataclasses.replace(better, row="two")) == [
+        ("one", "two", "reversed")
+    ]
+    mixed = cell("one", 0.5, 0.5, 0.5, 0.9, 0.6), cell("two", 0.4, 0.6, 0.4, 0.9, 0.7)
+    assert verdicts(*mixed) == [("one", "two", "cannot be told apart")]
+
+
+def test_orders_of_fewer_than_five_folds_go_by_both_intervals():
+    one, two = cell("one", 0.8, 0.8, half=0.03), cell("two", 0.7, 0.7, half=0.04)
+    (order,) = orders(small.experiment(published=PUBLISHED), [one, two])
+    half = 0.05 / math.sqrt(2)
+    assert ends(order.difference) == (0.1, 0.1 - half, 0.1 + half)
+    assert order.verdict == "holds"
 
 
 def test_orders_of_single_runs_go_by_both_intervals():
@@ -152,6 +186,14 @@ def test_text_has_ours_with_interval_and_the_published_number_in_brackets():
     ]
 
 
+def test_a_failed_cell_is_named_so_and_has_its_error_in_json():
+    cells = [Cell("one", "CK+", failed="no faces"), cell("two", 0.5)]
+    read = small.experiment(published=PUBLISHED)
+    assert table_lines(read, cells)[1].split("  ")[-1] == "failed [90]"
+    (first, *_) = as_json(read, cells, cost_per_hour=1.0)
+    assert (first["failed"], first["ours"], first["runs"], first["seconds"]) == ("no faces", {}, 0, None)
+
+
 def test_text_of_fractions_and_counts():
     changed = {
         "metrics": ["accuracy", "images_per_second"],
@@ -171,7 +213,8 @@ def test_text_of_fractions_and_counts():
 def test_json_is_in_shares_whatever_the_unit():
     changed = {"metrics": ["accuracy", "images_per_second"], "published": {}}
     number = {"accuracy": 90, "images_per_second": 64}
-    one = Cell("one", "CK+", runs(0.8), trained={"run": 90.0}, evaluations={"cnn-1": "abc"})
+    made = {"trained": {"run": 90.0}, "evaluations": {"cnn-1": "abc"}, "settings": {"epochs": 3}}
+    one = Cell("one", "CK+", runs(0.8), **made)
     for unit, share in (("percent", 0.9), ("fraction", 90.0)):
         read = small.experiment(**changed | {"published": {"one": {"CK+": number}}}, unit=unit)
         (first, second) = as_json(read, [one, Cell("two", "CK+", missing="ck_plus")], cost_per_hour=4.0)
@@ -181,6 +224,8 @@ def test_json_is_in_shares_whatever_the_unit():
             "published": {"accuracy": share, "images_per_second": 64},
             "ours": {"accuracy": {"value": 0.8, "low": 0.8, "high": 0.8}},
             "missing": None,
+            "failed": None,
+            "settings": {"epochs": 3},
             "seconds": 90.0,
             "cost": pytest.approx(0.1),
             "runs": 1,

@@ -4,7 +4,7 @@ import pytest
 
 from fer_core import figures
 from fer_core.figures.canvas import style_of
-from fer_core.figures.curves import _running_mean
+from fer_core.figures.smoothing import running_mean
 from fer_core.vocabulary import EXPRESSIONS
 
 
@@ -71,7 +71,7 @@ def test_training_curves_of_few_and_many_rows():
 
 def test_running_mean_is_the_slow_loop():
     y = np.array([1.0, np.nan, np.nan, 4.0, 8.0, np.inf, 2.0])
-    found = _running_mean(y, 2)
+    found = running_mean(y, 2)
     last_two = [y[max(0, i - 1) : i + 1] for i in range(len(y))]
     np.testing.assert_allclose(found, [v[np.isfinite(v)].mean() if np.isfinite(v).any() else np.nan for v in last_two])
 

@@ -69,6 +69,19 @@ def test_convergence_has_a_plot_for_each_threshold():
     assert five.shape[0] > 1.8 * three.shape[0]
 
 
+def test_systems_over_k_have_a_panel_a_measure_and_a_look_each():
+    both = {"a": {1: 0.2, 2: 0.5}, "b": {1: 0.3}}
+    one = decoded(figures.systems_over_k({"F1": both}, marked=11))
+    two = decoded(figures.systems_over_k({"Recall@K": both, "Acc@K": {"a": {1: 0.2}}}))
+    assert two.shape[1] > 1.5 * one.shape[1]
+    assert shows(one, BLUE)
+    assert shows(one, VERMILION)
+    assert not shows(decoded(figures.systems_over_k({"F1": {"a": {1: 0.2}}})), VERMILION)
+    for wrong in ({}, {"F1": {}}):
+        with pytest.raises(ValueError, match="Nothing over K"):
+            figures.systems_over_k(wrong)
+
+
 def test_convergence_of_one_epoch_and_of_nothing_finite():
     one = figures.LossRun(0.2, "dual", np.array([0.5]), np.array([NAN]))
     assert shows(decoded(figures.threshold_convergence([one])), BLUE)

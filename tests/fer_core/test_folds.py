@@ -5,14 +5,19 @@ import numpy as np
 import pytest
 
 from fer_core.datasets import ck_plus
+from fer_core.datasets.base import Pair
 from fer_core.errors import InputError
 from fer_core.folds import (
     HOLD_OUT_SHARE,
     VALIDATION_SHARE,
     Part,
+    fold_by_pairs,
     fold_of_groups,
+    folds_of_pairs,
     groups_of,
     hold_out,
+    hold_out_exactly,
+    parts_of,
     roles,
     with_validation,
 )
@@ -85,6 +90,71 @@ def test_who_joins_moves_nobody_from_training_to_test():
     assert (hold_out(PEOPLE[:50]) == hold_out(PEOPLE)[:50]).all()
 
 
+@pytest.mark.parametrize("number", [1, 14, 57, 102])
+def test_exactly_so_many_people_are_held_out(number):
+    held = {row for row, test in zip(ROWS, hold_out_exactly(ROWS, number), strict=True) if test}
+    left = {row for row, test in zip(ROWS, hold_out_exactly(ROWS, number), strict=True) if not test}
+    assert len(held) == number
+    assert not held & left
+
+
+def test_those_held_out_exactly_are_those_of_the_hold_out_and_their_order_plays_no_part():
+    held = hold_out(PEOPLE)
+    np.testing.assert_array_equal(hold_out_exactly(PEOPLE, int(held.sum())), held)
+    assert (hold_out_exactly(PEOPLE, int(held.sum()) + 1) & held).sum() == held.sum()
+    np.testing.assert_array_equal(hold_out_exactly(PEOPLE[::-1], 14), hold_out_exactly(PEOPLE, 14)[::-1])
+
+
+def test_the_part_says_how_many_people_are_tested_on():
+    made = roles([None] * len(ROWS), ROWS, Part(test_people=14), seed=5)
+    assert [role == "test" for role in made] == hold_out_exactly(ROWS, 14).tolist()
+
+
+TEN_FOLDS = [Pair(f"a{fold}", f"b{fold}", same, fold) for fold in range(10) for same in (True, False)]
+
+
+def test_pairs_are_tested_in_equal_numbers_of_the_protocols_folds():
+    halves, fifths = (folds_of_pairs(TEN_FOLDS, number) for number in (2, 5))
+    assert [halves[f"a{fold}"] for fold in range(10)] == [0] * 5 + [1] * 5
+    assert [fifths[f"b{fold}"] for fold in range(10)] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "num_folds", "message"),
+    [
+        (TEN_FOLDS, 3, r"--folds 3 does not part the 10 folds .*; use --folds 2 or 5$"),
+        (TEN_FOLDS, 10, "use --folds 2 or 5"),
+        (TEN_FOLDS[:8], 4, "the 4 folds .* use --folds 2$"),
+        (TEN_FOLDS[:2], 2, "the 1 folds .* leave --folds out"),
+    ],
+)
+def test_folds_that_do_not_part_the_protocols_are_an_error(pairs, num_folds, message):
+    with pytest.raises(InputError, match=message):
+        folds_of_pairs(pairs, num_folds)
+
+
+def test_people_go_with_their_pairs_and_those_of_none_are_always_trained_on():
+    groups, paths = ["ann", "bob", "ann", "carl"], ["a0", "b7", "other", "another"]
+    parts = parts_of(2, TEN_FOLDS)
+    assert fold_by_pairs(groups, paths, parts[0].fold_of).tolist() == [0, 1, 0, -1]
+    made = [roles([None] * 4, groups, part, seed=0, paths=paths) for part in parts]
+    assert made == [["test", "train", "test", "train"], ["train", "test", "train", "train"]]
+
+
+def test_somebody_in_pairs_of_two_folds_is_an_error():
+    part = parts_of(2, TEN_FOLDS)[0]
+    assert fold_by_pairs(["ann", "ann"], ["a0", "b4"], part.fold_of).tolist() == [0, 0]
+    with pytest.raises(InputError, match="ann is in pairs of two folds"):
+        roles([None] * 3, ["ann", "bob", "ann"], part, 0, ["a0", "a6", "b5"])
+
+
+def test_a_part_tells_its_digest_all_that_divides_the_rows():
+    assert Part(1, 4).told == [1, 4, None]
+    told = [part.told for part in (*parts_of(2, TEN_FOLDS), *parts_of(2, TEN_FOLDS[:12]))]
+    assert len({str(one) for one in told}) == 4
+    assert parts_of(2, TEN_FOLDS)[1].told == told[1]
+
+
 def test_an_official_split_is_kept():
     splits = ["train", "valid", "test", "train"]
     assert roles(splits, list("abcd"), Part(), seed=0) == splits
@@ -118,6 +188,8 @@ def test_without_a_test_part_the_validation_part_is_tested_on():
         (["test", "test"], ["a", "b"], Part(), "no row is left to train on"),
         ([None, None], ["a", "a"], Part(), "no row is left to train on: 1 subjects"),
         ([None, None], ["a", "b"], Part(0, 3), "2 subjects cannot be dealt to 3 folds"),
+        (["train", "test"], ["a", "b"], Part(test_people=1), "official split, so --test-people does not apply"),
+        ([None, None], ["a", "b"], Part(test_people=2), "--test-people 2 leaves nobody to train on: there are 2"),
     ],
 )
 def test_a_part_that_leaves_nothing_is_an_error(splits, groups, part, message):

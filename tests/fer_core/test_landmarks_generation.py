@@ -44,10 +44,7 @@ def test_most_telling_dimensions_come_first():
     found = traversals(linear_decoder(directions_KX), torch.zeros(4), torch.zeros(18), spread=2.0)
     assert found.dimension_K.tolist() == [1, 3, 0, 2]
     np.testing.assert_allclose(found.movement_K, [12.0, 4.0, 0.4, 0.0], rtol=1e-6)
-    two = found.first(2)
-    assert two.dimension_K.tolist() == [1, 3]
-    assert two.face_KSP3.shape == (2, 7, 6, 3)
-    assert len(found.first(99).dimension_K) == 4
+    assert found.face_KSP3.shape == (4, 7, 6, 3)
 
 
 def test_the_middle_face_is_that_of_the_start():

@@ -7,8 +7,7 @@ from fer_core.landmarks.quality import (
     LinearSvm,
     fit_pca,
     fit_svm,
-    satisfied_by_weight,
-    satisfied_triplets,
+    satisfied,
 )
 
 
@@ -20,12 +19,11 @@ def clouds(seed, num_each=40, num_dims=6, spread=1.0, centers=None):
     return np.repeat(centers_3D, num_each, axis=0) + spread * rng.normal(size=(3 * num_each, num_dims)), label_N
 
 
-def share_by_loops(emb_MD, triplets_T3):
-    nearer = [
+def satisfied_by_loops(emb_MD, triplets_T3):
+    return [
         math.dist(emb_MD[reference], emb_MD[positive]) < math.dist(emb_MD[reference], emb_MD[negative])
         for reference, positive, negative in triplets_T3.tolist()
     ]
-    return sum(nearer) / len(nearer)
 
 
 def random_triplets(seed, num_samples, num_triplets):
@@ -104,22 +102,16 @@ def test_svm_refuses():
 def test_satisfied_triplets_equal_the_loops(seed):
     emb_MD = np.random.default_rng(seed).normal(size=(30, 5))
     triplets_T3 = random_triplets(seed, 30, 200)
-    weight_T = np.random.default_rng(seed + 9).choice([5, 3], 200)
-    assert satisfied_triplets(emb_MD, triplets_T3) == pytest.approx(share_by_loops(emb_MD, triplets_T3), abs=1e-12)
-    assert satisfied_by_weight(emb_MD, triplets_T3, weight_T) == {
-        5: pytest.approx(share_by_loops(emb_MD, triplets_T3[weight_T == 5]), abs=1e-12),
-        3: pytest.approx(share_by_loops(emb_MD, triplets_T3[weight_T == 3]), abs=1e-12),
-        1: None,
-    }
+    assert satisfied(emb_MD, triplets_T3).tolist() == satisfied_by_loops(emb_MD, triplets_T3)
 
 
 def test_equal_distances_do_not_count():
     line_MD = np.array([[0.0], [1.0], [-1.0], [2.0]])
-    assert satisfied_triplets(line_MD, np.array([[0, 1, 2], [0, 1, 3], [0, 3, 1]])) == pytest.approx(1 / 3)
-    assert satisfied_triplets(np.ones((4, 3)), random_triplets(0, 4, 20)) == 0.0
-    assert satisfied_triplets(line_MD, np.empty((0, 3), int)) is None
+    assert satisfied(line_MD, np.array([[0, 1, 2], [0, 1, 3], [0, 3, 1]])).tolist() == [False, True, False]
+    assert not satisfied(np.ones((4, 3)), random_triplets(0, 4, 20)).any()
+    assert satisfied(line_MD, np.empty((0, 3), int)).shape == (0,)
     with pytest.raises(ValueError, match="NaN or inf"):
-        satisfied_triplets(line_MD * np.nan, np.array([[0, 1, 2]]))
+        satisfied(line_MD * np.nan, np.array([[0, 1, 2]]))
 
 
 def test_pca_is_fitted_on_train_alone():

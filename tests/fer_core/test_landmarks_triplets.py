@@ -1,58 +1,69 @@
+"""People's triplets beside the faces they are of."""
+
 import numpy as np
 import pytest
+from landmark_fixtures import landmark_rows, write_faces, write_human_triplets
 
+from fer_core.directories import Directory
 from fer_core.errors import InputError
-from fer_core.landmarks.triplets import NUM_TRIPLETS, part_triplets
-from fer_core.tuples import count_rules
+from fer_core.landmarks.triplets import digest_of_triplets, read_triplets
 
-EXPRESSIONS = ["neutral", *(name for name in ("anger", "fear", "happiness") for _ in range(4))]
-DEGREES = np.array([0.0, *[0.25, 0.5, 0.75, 1.0] * 3])
+ASKED = [["a", "b", "c"], ["c", "a", "d"], ["d", "c", "b"]]
 
 
-def rows(num_people):
-    """A people of 13 samples each, eight of ten to train."""
-    expression_N, degree_N = EXPRESSIONS * num_people, np.tile(DEGREES, num_people)
-    part_N = np.repeat([("train", "valid", "test")[max(0, person % 10 - 7)] for person in range(num_people)], 13)
-    return expression_N, degree_N, part_N
+def test_triplets_whose_three_faces_are_among_the_rows(tmp_path):
+    folder = write_human_triplets(tmp_path, ASKED, [5, 3, 1])
+    made = read_triplets(folder, np.array(["d", "x", "c", "a"]))
+    assert (made.triplets_V3.tolist(), made.weight_V.tolist()) == ([[2, 3, 0]], [3])
+    made = read_triplets(folder, np.array(["a", "b", "c", "d"]))
+    assert (made.triplets_V3.tolist(), made.weight_V.tolist()) == ([[0, 1, 2], [2, 0, 3], [3, 2, 1]], [5, 3, 1])
+    none = read_triplets(folder, np.array(["a", "b"]))
+    assert (none.triplets_V3.shape, none.weight_V.shape) == ((0, 3), (0,))
 
 
-def test_the_printed_numbers_and_every_sample_in_one():
-    expression_N, degree_N, part_N = rows(60)
-    made = part_triplets(expression_N, degree_N, part_N, seed=0)
-    assert {part: len(triplets) for part, triplets in made.items()} == NUM_TRIPLETS
-    assert NUM_TRIPLETS == {"train": 8000, "valid": 1000, "test": 1000}
-    for part, triplets_T3 in made.items():
-        assert np.array_equal(np.unique(triplets_T3), np.flatnonzero(part_N == part))
-        assert min(count_rules(triplets_T3, expression_N).values()) > 100
+def test_triplets_go_by_their_content_whatever_the_crops(tmp_path):
+    rows = landmark_rows(people=("S01", "S02"))
+    faces = [write_faces(tmp_path, rows[at:], name=f"faces{at}") for at in (0, 1)]
+    folders = [write_human_triplets(tmp_path / name, ASKED, weights) for name, weights in WEIGHTS.items()]
+    first, again, other = (digest_of_triplets(folder, faces[0]) for folder in folders)
+    assert first == again != other
+    assert digest_of_triplets(folders[0], faces[1]) == first
 
 
-def test_rules_hold_in_rows_of_the_whole_table():
-    expression_N, degree_N, part_N = rows(20)
-    for triplets_T3 in part_triplets(expression_N, degree_N, part_N, 1, {"valid": 200, "test": 200}).values():
-        for reference, positive, negative in triplets_T3.tolist():
-            own, near, far = (expression_N[i] for i in (reference, positive, negative))
-            if own == near == far:
-                assert abs(degree_N[positive] - degree_N[reference]) < abs(degree_N[negative] - degree_N[reference])
-            else:
-                assert near in (own, "neutral")
-                assert far not in (own, near)
+WEIGHTS = {"first": [5, 3, 1], "again": [5, 3, 1], "other": [5, 3, 3]}
 
 
-def test_a_function_of_the_seed_with_other_draws_a_part():
-    expression_N, degree_N, part_N = rows(20)
-    wanted = {"valid": 100, "test": 100}
-    first = part_triplets(expression_N, degree_N, part_N, 1, wanted)
-    again = part_triplets(expression_N, degree_N, part_N, 1, wanted)
-    other = part_triplets(expression_N, degree_N, part_N, 2, wanted)
-    assert np.array_equal(first["valid"], again["valid"])
-    assert not np.array_equal(first["valid"], other["valid"])
-    place = {part: np.searchsorted(np.flatnonzero(part_N == part), first[part]) for part in wanted}
-    assert not np.array_equal(place["valid"], place["test"])
+def test_triplets_of_another_catalog_are_refused(tmp_path):
+    faces = write_faces(tmp_path, landmark_rows(people=("S01",)), catalog="of today")
+    folder = write_human_triplets(tmp_path, ASKED, [5, 3, 1], catalog="of yesterday")
+    with pytest.raises(
+        InputError, match=r"human-.* holds triplets of other pictures than faces-.*: of another data set"
+    ):
+        digest_of_triplets(folder, faces)
 
 
-def test_too_few_samples_for_a_part():
-    expression_N, degree_N, part_N = rows(10)
-    with pytest.raises(InputError, match="cannot show every sample"):
-        part_triplets(expression_N, degree_N, part_N, 0, {"train": 5})
-    with pytest.raises(InputError, match="ask for fewer"):
-        part_triplets(expression_N, degree_N, part_N, 0, {"test": 100_000})
+def test_what_is_no_directory_of_peoples_triplets_is_refused(tmp_path):
+    faces = write_faces(tmp_path, landmark_rows(people=("S01",)))
+    for folder in (faces, drawn(tmp_path)):
+        with pytest.raises(InputError, match="holds no triplets that people judged; make them with `prepare --tuples"):
+            read_triplets(folder, np.array(["a"]))
+        with pytest.raises(InputError, match="holds no triplets that people judged"):
+            digest_of_triplets(folder, faces)
+    with pytest.raises(InputError, match=r"has no manifest\.json: it is unfinished or not a data set directory"):
+        digest_of_triplets(tmp_path, faces)
+
+
+def drawn(root):
+    """Triplets by labels."""
+    made = Directory(root, "drawn", kind="tuples", config={"tuples": "similarity"}, inputs={}, code="test")
+    made.start()
+    made.finish([], {})
+    return made.path
+
+
+def test_a_shard_that_was_changed_is_refused(tmp_path):
+    folder = write_human_triplets(tmp_path, ASKED, [5, 3, 1])
+    (shard,) = folder.glob("*.parquet")
+    shard.write_bytes(shard.read_bytes()[:-1] + b"x")
+    with pytest.raises(InputError, match="is missing or damaged"):
+        read_triplets(folder, np.array(["a"]))

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from loss_checks import check_half_input
 from torch.autograd import gradcheck
 from torch.nn.functional import normalize
 
@@ -136,14 +137,7 @@ def test_extreme_norms(norm):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_input_and_autocast_compute_in_float32(dtype):
     emb_BD, labels_B = batch(4)
-    half_BD = emb_BD.to(dtype).requires_grad_()
-    expected = circle_loss(half_BD.detach().float(), labels_B)
-    with torch.autocast("cpu", dtype=dtype):
-        loss = circle_loss(half_BD, labels_B)
-    loss.backward()
-    assert loss.dtype == torch.float32
-    assert torch.equal(loss, expected)
-    assert half_BD.grad.isfinite().all()
+    check_half_input(lambda emb_BD: circle_loss(emb_BD, labels_B), emb_BD, dtype)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

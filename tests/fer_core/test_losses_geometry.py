@@ -4,6 +4,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from loss_checks import check_half_input
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import gradcheck
@@ -14,8 +15,8 @@ from fer_core.losses.geometry import ce_loss, fbv_loss, pdm_loss, pdp_loss, squa
 BASIS = torch.tensor([[0.3, -1.0, 0.2, 0.5], [2.0, 0.0, 0.1, -0.4], [-0.7, 0.6, 0.0, 1.1], [0.0, 0.0, 0.9, 0.0]])
 
 
-def g_plain(emb_PD, from_P, to_P):
-    return emb_PD.roll(1, dims=1) * (1 + 0.1 * from_P[:, None]) - 0.5 * to_P[:, None]
+def g_plain(emb_ND, from_N, to_N):
+    return emb_ND.roll(1, dims=1) * (1 + 0.1 * from_N[:, None]) - 0.5 * to_N[:, None]
 
 
 LOSSES = {
@@ -24,7 +25,7 @@ LOSSES = {
     "pdp": pdp_loss,
     "fbv": lambda emb, identity, expression: fbv_loss(emb, identity, expression, 1),
     "fbv_basis": lambda emb, identity, expression: fbv_loss(emb, identity, expression, 1, BASIS),
-    "ce": lambda emb, identity, expression: ce_loss(emb, identity, expression, g_plain),
+    "ce": lambda emb, identity, expression: ce_loss(emb, identity, expression, g_plain, 3),
 }
 every_loss = pytest.mark.parametrize("name", LOSSES)
 expression_loss = pytest.mark.parametrize("name", [name for name in LOSSES if name != "triplet"])
@@ -292,16 +293,7 @@ def test_extreme_norms(name, norm):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_input_and_autocast_compute_in_full_precision(name, dtype):
     emb_BD, identity_B, expression_B = planned_batch(torch.float32)
-    half_BD = emb_BD.to(dtype)
-    expected = LOSSES[name](half_BD.float(), identity_B, expression_B)
-    half_BD.requires_grad_()
-    with torch.autocast("cpu", dtype=dtype):
-        loss = LOSSES[name](half_BD, identity_B, expression_B)
-    loss.backward()
-    assert loss.dtype == torch.float32
-    assert torch.equal(loss, expected)
-    assert half_BD.grad.dtype == dtype
-    assert half_BD.grad.isfinite().all()
+    check_half_input(lambda emb_BD: LOSSES[name](emb_BD, identity_B, expression_B), emb_BD, dtype)
 
 
 @every_loss
@@ -380,30 +372,45 @@ class Network(nn.Module):
         self.layers = nn.Sequential(nn.Linear(4 + 3 + 3, 8), nn.ReLU(), nn.Linear(8, 4))
         self.called_with = None
 
-    def forward(self, emb_PD, from_P, to_P):
-        self.called_with = emb_PD, from_P, to_P
-        return self.layers(torch.cat([emb_PD, F.one_hot(from_P, 3), F.one_hot(to_P, 3)], dim=1))
+    def forward(self, emb_ND, from_N, to_N):
+        self.called_with = emb_ND, from_N, to_N
+        return self.layers(torch.cat([emb_ND, F.one_hot(from_N, 3), F.one_hot(to_N, 3)], dim=1))
 
 
-def test_ce_trains_f_and_g_on_pairs_of_different_expressions_only():
+def test_ce_trains_f_and_g():
     torch.manual_seed(0)
     emb_BD, identity_B, expression_B = planned_batch(torch.float32)
     expression_B[0] = -1
     g = Network()
-    ce_loss(emb_BD.requires_grad_(), identity_B, expression_B, g).backward()
-    emb_PD, from_P, to_P = g.called_with
-    assert len(emb_PD) == 2 * 6 * 4 + 16  # one of six images is out of the first person's 24 pairs: 8 less
-    assert (from_P != to_P).all()
-    assert min(from_P.min(), to_P.min()) == 0
+    ce_loss(emb_BD.requires_grad_(), identity_B, expression_B, g, 3).backward()
+    emb_ND, from_N, to_N = g.called_with
+    assert torch.equal(emb_ND.detach()[5::3], emb_BD.detach()[1:])
+    assert from_N.unflatten(0, (18, 3)).T.tolist() == [[0, *expression_B[1:].tolist()]] * 3
+    assert to_N.tolist() == [0, 1, 2] * 18
     assert all((weight.grad != 0).any() for weight in g.parameters())
+    assert (emb_BD.grad[0] == 0).all()
     assert (emb_BD.grad[1:] != 0).any(dim=1).all()
+
+
+def test_ce_gives_g_the_gradient_of_the_formed_pairs():
+    torch.manual_seed(0)
+    emb_BD, identity_B, expression_B = batch(4, num_samples=40, num_people=5)
+    g = Network().double()
+    a_P, b_P = geometry._expression_pairs(identity_B, expression_B).nonzero(as_tuple=True)
+    guess_PD = g(emb_BD[a_P], expression_B[a_P], expression_B[b_P])
+    expected = (guess_PD - emb_BD[b_P]).square().sum(dim=1).mean()
+    loss = ce_loss(emb_BD, identity_B, expression_B, g, 3)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
+    weights = list(g.parameters())
+    for own, formed in zip(torch.autograd.grad(loss, weights), torch.autograd.grad(expected, weights), strict=True):
+        torch.testing.assert_close(own, formed, rtol=1e-10, atol=1e-13)
 
 
 def test_ce_without_a_pair_leaves_a_zero_gradient_in_g():
     torch.manual_seed(0)
     g = Network()
     emb_BD, identity_B, _ = planned_batch(torch.float32)
-    ce_loss(emb_BD.requires_grad_(), identity_B, torch.zeros(18).long(), g).backward()
+    ce_loss(emb_BD.requires_grad_(), identity_B, torch.zeros(18).long(), g, 3).backward()
     assert (emb_BD.grad == 0).all()
     assert all((weight.grad == 0).all() for weight in g.parameters())
 
@@ -411,19 +418,23 @@ def test_ce_without_a_pair_leaves_a_zero_gradient_in_g():
 def test_ce_with_the_step_of_fbv_as_g_is_fbv():
     emb_BD, identity_B, expression_B = batch(8)
     v = BASIS.double()
-    loss = ce_loss(emb_BD, identity_B, expression_B, lambda emb_PD, from_P, to_P: emb_PD + v[to_P] - v[from_P])
+    loss = ce_loss(emb_BD, identity_B, expression_B, lambda emb_ND, from_N, to_N: emb_ND + v[to_N] - v[from_N], 3)
     assert loss.item() == pytest.approx(fbv_loss(emb_BD, identity_B, expression_B, 0, BASIS).item(), rel=1e-12)
 
 
-def test_ce_says_what_is_wrong_with_g():
+def test_ce_says_what_is_wrong():
     emb_BD, identity_B, expression_B = planned_batch()
-    with pytest.raises(ValueError, match=r"g returned shape \(72, 3\), expected \(72, 4\)"):
-        ce_loss(emb_BD, identity_B, expression_B, lambda emb_PD, *_: emb_PD[:, :3])
+    with pytest.raises(ValueError, match=r"g returned shape \(54, 3\), expected \(54, 4\)"):
+        ce_loss(emb_BD, identity_B, expression_B, lambda emb_ND, *_: emb_ND[:, :3], 3)
     with pytest.raises(ValueError, match="what g returned holds NaN or inf"):
-        ce_loss(emb_BD, identity_B, expression_B, lambda emb_PD, *_: emb_PD / 0)
+        ce_loss(emb_BD, identity_B, expression_B, lambda emb_ND, *_: emb_ND / 0, 3)
+    with pytest.raises(ValueError, match="num_expressions is 2, but the expressions of the batch need 3"):
+        ce_loss(emb_BD, identity_B, expression_B, g_plain, 2)
+    with pytest.raises(ValueError, match="expression_B holds -2"):
+        ce_loss(emb_BD, identity_B, expression_B - 2, g_plain, 3)
 
 
-@pytest.mark.parametrize("name", ["triplet", "pdm", "pdp", "fbv"])
+@pytest.mark.parametrize("name", ["triplet", "pdm", "pdp", "fbv", "ce"])
 def test_past_the_checks_nothing_waits_for_the_device(name, monkeypatch):
     # A fake tensor has no values: any operation that needs one on the host raises.
     monkeypatch.setattr(geometry, "full_precision", lambda _, tensor: tensor)

@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from loss_checks import check_half_input
 from torch.autograd import gradcheck
 from torch.nn.functional import normalize
 
@@ -175,15 +176,8 @@ def test_samples_far_from_their_class_keep_their_gradient():
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_half_input_and_autocast_compute_in_float32(dtype):
     emb_BD, labels_B, *_ = batch(6)
-    half_BD = emb_BD.to(dtype).requires_grad_()
     module = hist(dtype=torch.float32)
-    expected = module(half_BD.detach().float(), labels_B)
-    with torch.autocast("cpu", dtype=dtype):
-        loss = module(half_BD, labels_B)
-    loss.backward()
-    assert loss.dtype == torch.float32
-    assert torch.equal(loss, expected)
-    assert half_BD.grad.isfinite().all()
+    check_half_input(lambda emb_BD: module(emb_BD, labels_B), emb_BD, dtype)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

@@ -202,6 +202,17 @@ def test_not_finite_is_named(bad):
             loss(emb_BND[:, 0], labels_B, 0.2)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_margins_that_are_not_finite_are_named(bad):
+    emb_BND, labels_B = batch(5)
+    for margins in ([0.1, bad, 0.3], torch.tensor([bad, 0.2, 0.3])):
+        with pytest.raises(ValueError, match=r"margins_N is \[.*(nan|inf).*\], expected finite numbers"):
+            multi_threshold_loss(emb_BND, labels_B, margins)
+    for loss in LOSSES.values():
+        with pytest.raises(ValueError, match=f"margin is {bad}, expected a finite number"):
+            loss(emb_BND[:, 0], labels_B, bad)
+
+
 def test_shapes_and_margins_are_checked():
     emb_BND, labels_B = batch(6)
     with pytest.raises(ValueError, match="margins_N has shape"):

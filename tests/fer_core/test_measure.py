@@ -7,7 +7,7 @@ from sklearn.metrics import f1_score, recall_score
 
 from fer_core.embedding_table import Embedded
 from fer_core.evaluation import Interval, acc_at_k, kmeans_labels, knn_predict, measure, nmi, pair_f1, recall_at_k
-from fer_core.evaluation.bootstrap import SubjectBootstrap
+from fer_core.evaluation.bootstrap import SubjectBootstrap, share_interval
 
 CLASSES = ("neutral", "happiness", "surprise", "sadness")
 
@@ -43,6 +43,7 @@ def test_values_are_those_of_scikit_learn_and_of_the_parts(test_part, gallery):
         "nmi": nmi(truth, cluster),
         "cluster_f1": pair_f1(truth, cluster),
     }
+    expected |= {f"accuracy_{CLASSES[c]}": (knn[truth == c] == c).mean() for c in range(3)}
     expected |= {f"recall_at_{k}": v for k, v in recall_at_k(test_part.embedding, truth, (1, 8, 32)).items()}
     expected |= {f"acc_at_{k}": v for k, v in acc_at_k(test_part.embedding, truth, (1, 8, 32)).items()}
     assert {name: found.metrics[name].value for name in expected} == pytest.approx(expected)
@@ -57,6 +58,7 @@ def test_the_names_and_the_intervals(test_part, gallery):
     found = measure(test_part, gallery, CLASSES, seed=0, resamples=200)
     decision = ["accuracy", "precision", "recall", "f1"]
     names = {*decision, *(f"knn_{name}" for name in decision), "mean_class_accuracy", "nmi", "cluster_f1"}
+    names |= {f"accuracy_{name}" for name in CLASSES[:3]}  # nobody in the test part is sad
     names |= {f"{kind}_at_{k}" for kind in ("recall", "acc") for k in (1, 2, 4, 8, 16, 32)}
     assert set(found.metrics) == names
     for interval in found.metrics.values():
@@ -64,6 +66,14 @@ def test_the_names_and_the_intervals(test_part, gallery):
     assert found.metrics["accuracy"].low < found.metrics["accuracy"].high
     assert (found.num_subjects, found.resampled_by) == (15, "subject")
     assert found.metrics == measure(test_part, gallery, CLASSES, seed=0, resamples=200).metrics
+
+
+def test_the_interval_of_a_class_resamples_its_people(test_part, gallery):
+    found = measure(test_part, gallery, CLASSES, seed=4, resamples=200)
+    own = test_part.label == 2
+    expected = share_interval(found.predicted[own] == 2, test_part.subject[own], 4, 200)
+    assert found.metrics["accuracy_surprise"] == expected
+    assert expected != share_interval(found.predicted[own] == 2, test_part.sample_id[own], 4, 200)
 
 
 def test_the_cluster_f1_of_a_resample_does_not_pair_an_image_with_its_copy(gallery):

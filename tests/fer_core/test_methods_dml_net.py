@@ -2,24 +2,25 @@ import math
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from model_fixtures import (  # noqa: F401
     MemoryStore,
-    Stopped,
-    face_rows,
     finished,
     one_thread,
     plan_of,
+    posed_rows,
     silent,
+    train_with_stops,
 )
 from pydantic import ValidationError
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn.functional import interpolate
 
 from fer_core import backbones, runs
 from fer_core.backbones.base import Backbone
+from fer_core.backbones.weights import CHANNELS
 from fer_core.methods import Outputs, Recipe
 from fer_core.methods.dml_net import DmlNet
 from fer_core.methods.face_channels import FaceChannels
@@ -307,6 +308,45 @@ def test_channels_are_fused_as_printed():
     assert fused.max() > 0
 
 
+def start_of(variant, seed, weights=None):
+    network = build_network(method_of(variant=variant), "tiny", 44, COUNTS, seed, weights)
+    return {name: value for name, value in network.state_dict().items() if "num_batches" not in name}
+
+
+def of(state, prefix):
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+
+
+def is_same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_network_of_three_channels_lends_another_its_face(tmp_path):
+    lent = start_of("mfe_hpe_jefl_adw", 1)
+    save_file(lent, tmp_path / "network.safetensors")
+    begun = start_of("resnet50", 2, tmp_path / "network.safetensors")
+    assert is_same(of(begun, "backbone."), of(lent, "backbone.face."))
+    assert not is_same(of(begun, "backbone."), of(lent, "backbone.eyes."))
+
+
+def test_a_network_of_three_channels_lends_another_of_three_each_to_its_own(tmp_path):
+    lent = start_of("mfe_hpe_jefl_adw", 1)
+    save_file(lent, tmp_path / "network.safetensors")
+    begun = start_of("mfe", 2, tmp_path / "network.safetensors")
+    for channel in CHANNELS:
+        assert is_same(of(begun, f"backbone.{channel}."), of(lent, f"backbone.{channel}."))
+    assert not torch.equal(begun["backbone.local.weight"], lent["backbone.local.weight"])
+
+
+@pytest.mark.parametrize("is_run", [True, False])
+def test_one_backbone_starts_all_three_channels(tmp_path, is_run):
+    lent = start_of("resnet50", 1)
+    save_file(lent if is_run else of(lent, "backbone."), tmp_path / "one.safetensors")
+    begun = start_of("mfe", 2, tmp_path / "one.safetensors")
+    for channel in CHANNELS:
+        assert is_same(of(begun, f"backbone.{channel}."), of(lent, "backbone."))
+
+
 @pytest.mark.parametrize(("side", "top", "rows"), [(44, 0.0, (0, 15)), (44, 1 / 6, (7, 22)), (224, 2 / 3, (149, 224))])
 def test_strips_are_a_third_of_the_patch(side, top, rows):
     body = FaceChannels(Mean, eyes_top=top, num_features=2, deviation=1.0)
@@ -344,12 +384,8 @@ def test_impossible_options_are_refused(wrong):
 @pytest.fixture(scope="module")
 def posed_path(tmp_path_factory):
     """model_fixtures' faces, each person's first take of an expression frontal and the second turned."""
-    table = face_rows()
-    pose = [0 if name.endswith("-0") else 45 for name in table["sample_id"].to_pylist()]
-    place = table.schema.get_field_index("pose_bin")
-    posed = table.set_column(place, table.schema.field(place), pa.array(pose, table.schema.field(place).type))
     root = tmp_path_factory.mktemp("dml_net")
-    return finished(root, "faces", lambda path: write_picture_shard(path, "part-00000.parquet", posed)).path
+    return finished(root, "faces", lambda path: write_picture_shard(path, "part-00000.parquet", posed_rows())).path
 
 
 def plan_at(posed_path, epochs=2, batch_size=5, **options):
@@ -366,14 +402,8 @@ def uninterrupted(posed_path):
 
 def test_a_run_that_is_stopped_goes_on_to_the_same_bits(uninterrupted):
     plan, trained = uninterrupted
-    store, num_stops = MemoryStore(stops=True), 0
-    while True:
-        try:
-            again = train(plan, World(), store, silent)
-            break
-        except Stopped:
-            num_stops += 1
-    assert num_stops > 2
+    again, store = train_with_stops(plan)
+    assert store.num_saves > 2
     assert (again.history, again.steps) == (trained.history, trained.steps)
     assert all(torch.equal(value, trained.state[name]) for name, value in again.state.items())
 

@@ -3,21 +3,27 @@
 import math
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
-from landmark_fixtures import PEOPLE, ROLE_OF, SMALL, landmark_plan, landmark_rows, write_faces
-from model_fixtures import MemoryStore, Stopped, one_thread, silent  # noqa: F401
+from landmark_fixtures import (
+    PEOPLE,
+    ROLE_OF,
+    SMALL,
+    landmark_plan,
+    landmark_rows,
+    write_faces,
+    write_human_triplets,
+)
+from model_fixtures import MemoryStore, one_thread, silent, train_with_stops  # noqa: F401
 from pydantic import ValidationError
 from sklearn.decomposition import PCA
 
 from fer_core.embedding import embed_rows
 from fer_core.errors import InputError
-from fer_core.files import write_table
 from fer_core.inputs import PointInputs
 from fer_core.landmarks.points import input_vectors
 from fer_core.methods.base import Outputs, Recipe
-from fer_core.methods.landmark_vae import TRIPLET_COLUMNS, LandmarkObjective, LandmarkVae, LandmarkVaeOptions
+from fer_core.methods.landmark_vae import LandmarkObjective, LandmarkVae, LandmarkVaeOptions
 from fer_core.targets import UNKNOWN, Targets, TrainingRows
 from fer_core.training import World, build_network, train
 
@@ -205,14 +211,8 @@ def test_a_run_that_is_stopped_ends_with_the_same_bits_and_the_best_state(faces,
     recipe = Recipe(3, 16, lr=3e-3, averaging=0.9)
     plan = landmark_plan(faces, model, recipe=recipe, checkpoint_steps=3)
     expected = run(plan)
-    store, num_stops = MemoryStore(stops=True), 0
-    while True:
-        try:
-            again = train(plan, World(), store, silent)
-            break
-        except Stopped:
-            num_stops += 1
-    assert num_stops == 5
+    again, store = train_with_stops(plan)
+    assert store.num_saves == 5
     assert again.history == expected.history
     assert all(torch.equal(again.state[name], value) for name, value in expected.state.items())
 
@@ -263,18 +263,11 @@ def test_only_m2_draws_triplets(faces, model):
     assert sampler.rows_per_batch == len(sampler.batch(0, 0)) == 16
 
 
-def triplet_folder(path, rows, weights):
-    columns = {name: pa.array([row[at] for row in rows]) for at, name in enumerate(TRIPLET_COLUMNS)}
-    path.mkdir()
-    write_table(path / "epoch-00000.parquet", pa.table({**columns, "weight": pa.array(weights)}))
-    return path
-
-
 def test_peoples_triplets_come_as_often_as_they_weigh(tmp_path, faces):
     names = ["S01-happiness-0.9", "S02-happiness-0.4", "S03-anger-0.9", "S06-neutral-0.0"]
     tested = "S14-anger-0.9"
     asked = [names[:3], [names[1], names[3], names[2]], [names[0], tested, names[1]], [names[3], names[0], names[1]]]
-    folder = triplet_folder(tmp_path / "human", asked, [5, 1, 5, 3])
+    folder = write_human_triplets(tmp_path, asked, [5, 1, 5, 3])
     rows = rows_of(faces)
     sampler = method_of(triplet_source="human", triplets=folder, **SMALL).sampler(rows, 16, seed=0)
     made = [tuple(rows.name_N[triplet].tolist()) for triplet in sampler.triplets_T3]
@@ -283,19 +276,71 @@ def test_peoples_triplets_come_as_often_as_they_weigh(tmp_path, faces):
     assert sorted(map(tuple, walk.tolist())) == sorted(map(tuple, sampler.triplets_T3.tolist()))
 
 
-def test_m2_is_trained_on_peoples_triplets(tmp_path, faces):
+def test_t_over_n_is_that_of_the_triplets_there_are(tmp_path, faces):
+    rows = rows_of(faces)
     names = ["S01-happiness-0.9", "S02-happiness-0.4", "S03-anger-0.9"]
-    folder = triplet_folder(tmp_path / "human", [names], [3])
-    options = {"triplet_source": "human", "triplets": str(folder)}
-    trained = run(landmark_plan(faces, "m2", epochs=1, options=options))
-    assert trained.history[0]["topology"] > 0
+    folder = write_human_triplets(tmp_path, [names, names[::-1]], [5, 3])
+    for options, per_row in (
+        ({"triplet_source": "human", "triplets": folder}, 8 / 42),
+        ({"triplets_per_sample": 2.5}, 105 / 42),
+    ):
+        method = method_of(**SMALL, **options)
+        objective = method.objective(rows.counts(498))
+        objective.fit(method.sampler(rows, 16, seed=0))
+        assert objective.triplets_per_sample == per_row
+    outputs = outputs_of(5 + 9)
+    terms = []
+    for per_row in (4.0, 8 / 42):
+        objective = LandmarkObjective(LandmarkVaeOptions(**SMALL))
+        objective.triplets_per_sample = per_row
+        torch.manual_seed(2)
+        terms.append(objective(outputs, unknown_targets(14), 0.5)["topology"].item())
+    assert terms[1] == pytest.approx(terms[0] / 21, rel=1e-6)
+
+
+def test_m2_is_trained_on_peoples_triplets(tmp_path, faces):
+    """And each of them counts as all together weigh: many answers or few make no difference but by T / N."""
+    names = ["S01-happiness-0.9", "S02-happiness-0.4", "S03-anger-0.9"]
+    topology = {}
+    for weight in (1, 5):
+        folder = write_human_triplets(tmp_path / str(weight), [names], [weight])
+        options = {"triplet_source": "human", "triplets": str(folder), "validation_steps": 1}
+        topology[weight] = run(landmark_plan(faces, "m2", epochs=1, options=options)).history[0]["topology"]
+    assert topology[5] == pytest.approx(5 * topology[1], rel=1e-6)
+
+
+def test_with_peoples_triplets_rows_of_no_class_are_learnt_from_too(tmp_path):
+    """What people compare need not be labelled; the labelled rows alone are what is classified."""
+    rows = [{**row, "expression": None if "0.4" in row["sample_id"] else row["expression"]} for row in landmark_rows()]
+    faces = write_faces(tmp_path, rows)
+    asked = [["S01-happiness-0.4", "S02-happiness-0.9", "S03-anger-0.4"]]
+    options = {"triplet_source": "human", "triplets": str(write_human_triplets(tmp_path, asked, [3]))}
+    plan = landmark_plan(faces, "m2", epochs=1, options=options)
+    table = plan.read_faces()
+    labelled = table.rows_of("train", upright=True)
+    assert (len(labelled), len(table.rows_of("train", upright=True, unlabelled=True))) == (24, 42)
+    assert not np.isin(UNKNOWN, table.label[labelled])
+    trained = run(plan)
+    assert trained.class_of_label == [0, 1, 2, 3]
+    all_X = table.points[table.rows_of("train", upright=True, unlabelled=True), :249].mean(axis=0, dtype=np.float64)
+    np.testing.assert_allclose(trained.state["coder.mean_X"].numpy(), all_X, atol=1e-6)
+    by_labels = landmark_plan(faces, "m2").read_faces()
+    assert len(by_labels.rows_of("train", upright=True, unlabelled=True)) == 24
 
 
 def test_a_folder_of_other_peoples_triplets_names_the_way_out(tmp_path, faces):
-    folder = triplet_folder(tmp_path / "human", [["a", "b", "c"]], [3])
+    folder = write_human_triplets(tmp_path, [["a", "b", "c"]], [3])
     plan = landmark_plan(faces, "m2", options={"triplet_source": "human", "triplets": str(folder)})
     with pytest.raises(InputError, match=r"no triplet of the training rows; make them with `prepare --tuples human`"):
         run(plan)
+
+
+def test_the_folder_of_triplets_is_named_absolutely(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    options = LandmarkVaeOptions(triplet_source="human", triplets="home/tuples")
+    assert options.triplets == tmp_path / "home" / "tuples"
+    assert LandmarkVae(options).human_triplets == options.triplets
+    assert method_of().human_triplets is None
 
 
 @pytest.mark.parametrize("given", [{"triplet_source": "human"}, {"triplets": "folder"}])

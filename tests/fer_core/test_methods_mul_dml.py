@@ -4,7 +4,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from model_fixtures import MemoryStore, Stopped, faces_path, one_thread, plan_of, silent  # noqa: F401
+from model_fixtures import MemoryStore, faces_path, one_thread, plan_of, silent, train_with_stops  # noqa: F401
 from pydantic import ValidationError
 
 from fer_core.losses.hist import hist_loss
@@ -250,10 +250,13 @@ def test_the_single_threshold_is_checked():
         MulDml.Options(variant="mul-dml")
 
 
-def trained(faces, variant, store=None, **plan):
+def small_plan(faces, variant, **plan):
     options = {"variant": variant, "thresholds": [0.2, 0.5], "slice_size": 8}
-    plan = plan_of(faces, "mul_dml", method_options=options, epochs=2, backbone="fmpnet", **plan)
-    return train(plan, World(), store or MemoryStore(), silent)
+    return plan_of(faces, "mul_dml", method_options=options, epochs=2, backbone="fmpnet", **plan)
+
+
+def trained(faces, variant):
+    return train(small_plan(faces, variant), World(), MemoryStore(), silent)
 
 
 @variants
@@ -270,13 +273,7 @@ def test_each_variant_trains(faces_path, variant):  # noqa: F811
 @pytest.mark.parametrize("variant", ["mul_dml_multask", "hist"])
 def test_a_run_that_is_stopped_ends_with_the_same_bits(faces_path, variant):  # noqa: F811
     whole = trained(faces_path, variant)
-    store = MemoryStore(stops=True)
-    while True:
-        try:
-            again = trained(faces_path, variant, store, checkpoint_steps=1)
-            break
-        except Stopped:
-            pass
+    again, store = train_with_stops(small_plan(faces_path, variant, checkpoint_steps=1))
     assert store.num_saves == 3
     assert again.history == whole.history
     assert all(torch.equal(again.state[name], value) for name, value in whole.state.items())

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from model_fixtures import MemoryStore, Stopped, faces_path, one_thread, plan_of, silent  # noqa: F401
+from model_fixtures import MemoryStore, faces_path, one_thread, plan_of, silent, train_with_stops  # noqa: F401
 from pydantic import ValidationError
 
 from fer_core.methods.base import Outputs, Recipe
@@ -118,13 +118,7 @@ def test_a_stopped_run_ends_with_the_same_bits(faces_path):  # noqa: F811
     assert [row["step"] for row in trained.history] == [3, 6, 9]
     assert all(np.isfinite(row["loss"]) and "accuracy" not in row for row in trained.history)
     assert trained.state["head.embedding.weight"].shape[0] == 8
-    store = MemoryStore(stops=True)
-    while True:
-        try:
-            again = train(plan, World(), store, silent)
-            break
-        except Stopped:
-            pass
+    again, store = train_with_stops(plan)
     assert store.num_saves == 4
     assert again.history == trained.history
     assert all(torch.equal(again.state[name], value) for name, value in trained.state.items())

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from fer_core.errors import InputError
 from fer_core.losses.arcface import arcface_loss, centroid_arcface_loss
+from fer_core.losses.geometry import fbv_loss
 from fer_core.methods.base import Outputs
 from fer_core.methods.verification import Composer, Verification
 from fer_core.reading import read_faces
@@ -49,6 +50,19 @@ def same_person():
     """Pairs of rows of one person, of known expressions."""
     pairs = combinations(range(len(IDENTITY)), 2)
     return [(a, b) for a, b in pairs if IDENTITY[a] == IDENTITY[b] and UNKNOWN not in (EXPRESSION[a], EXPRESSION[b])]
+
+
+def test_the_origin_of_fbv_is_the_neutral_expression_else_the_first():
+    embedded = {}
+    for neutral in (UNKNOWN, 0, 2):
+        objective = build_objective(
+            built(embedding_size=4, base="none", fbv=1.0), replace(COUNTS, neutral=neutral), seed=1
+        )
+        emb_BD, targets = batch()
+        embedded[neutral] = terms_of(objective, emb_BD, targets)["fbv"]
+        expected = fbv_loss(emb_BD, targets.identity_B, targets.expression_B, max(neutral, 0)).item()
+        assert embedded[neutral] == pytest.approx(expected)
+    assert embedded[UNKNOWN] == embedded[0] != embedded[2]
 
 
 def triplet_by_hand(emb, margin):

@@ -209,3 +209,11 @@ def test_crops_of_another_size_are_scaled_as_pictures_are(predictors, faces):
     by_crop = predictors["mul_dml"].predict_faces(large)
     by_picture = predictors["mul_dml"].predict_pictures([png(crop) for crop in large])
     np.testing.assert_allclose(by_crop.embedding, by_picture.embedding, atol=1e-6)
+
+
+def test_faces_are_labelled_with_the_most_probable_expression(predictors, faces):
+    images = crops(faces)[:5]
+    label, probability = predictors["mul_dml"].label_faces(images)
+    made = predictors["mul_dml"].predict_faces(images)
+    assert label.tolist() == [predictors["mul_dml"].classes[at] for at in made.expression]
+    np.testing.assert_array_equal(probability, made.probability.max(axis=1))

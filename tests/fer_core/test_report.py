@@ -7,7 +7,7 @@ import pytest
 
 from fer_core.evaluation import Interval
 from fer_core.figures import f1_over_k
-from fer_core.report import PublishedRow, ReportPage, render_report
+from fer_core.report import Published, PublishedRow, ReportPage, Table, render_report
 from fer_core.report.measures import OTHER, grouped
 
 PNG = f1_over_k({1: 0.5, 11: 0.6})
@@ -54,7 +54,11 @@ def html():
                 NASTY: Interval(0.1, 0.0, 0.2),
                 "final_loss": 0.21834,
             },
-            published=[PublishedRow("SGM, table 1 " + NASTY, {"knn_accuracy": 0.87631, "accuracy": 0.9})],
+            tables=[Table(f"By view {NASTY}", ["expression", NASTY, "0°"], [(NASTY, [NASTY, "50.0 % (4)"])])],
+            published=Published(
+                [PublishedRow("SGM, table 1 " + NASTY, {"knn_accuracy": 0.87631, "accuracy": 0.9})],
+                [f"Trained for longer {NASTY}"],
+            ),
             figures=[(NASTY, f"Caption of {NASTY}", PNG)],
             details=[(f"Data {NASTY}", [(NASTY, NASTY), ("seconds", 12.3456789)])],
             notes=["Seed 0.", NASTY],
@@ -110,6 +114,23 @@ def test_published_figures_stand_beside_ours_and_are_marked(html):
     assert re.findall(r'number">([^<]*)<', theirs) == ["90", "87.631"]
     assert "paper" in theirs
     assert "paper" not in ours
+
+
+def test_tables_and_deviations_stand_in_their_sections(html):
+    measures = re.search(r'id="measures".*?</section>', html, re.DOTALL).group()
+    assert re.search(
+        r'<th scope="row">[^<]*</th><td class="number">[^<]*</td><td class="number">50.0 % \(4\)</td>', measures
+    )
+    assert "Trained for longer" in re.search(r'id="published".*?</section>', html, re.DOTALL).group()
+
+
+def test_classes_and_views_have_groups_of_their_own():
+    metrics = dict.fromkeys(("accuracy_view_-45", "accuracy_fear", "pose_accuracy", "accuracy_view_0"), 0.5)
+    groups = {title: [row.label for row in rows] for title, rows in grouped(metrics).items()}
+    assert groups == {
+        "Accuracy by expression": ["Fear"],
+        "View": ["Pose accuracy", "Accuracy at -45°", "Accuracy at 0°"],
+    }
 
 
 def test_metrics_are_grouped_in_a_fixed_order():

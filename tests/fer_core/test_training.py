@@ -13,6 +13,7 @@ from model_fixtures import (  # noqa: F401
     one_thread,
     plan_of,
     silent,
+    train_with_stops,
     write_level,
 )
 from safetensors.torch import load_file, save_file
@@ -86,14 +87,8 @@ def test_checkpoints_come_every_few_steps_and_at_ends_of_epochs_but_the_last(fac
 
 def test_a_run_that_is_stopped_after_any_step_ends_with_the_same_bits(uninterrupted):
     plan, _, _, trained = uninterrupted
-    store, num_stops = MemoryStore(stops=True), 0
-    while True:
-        try:
-            again = train(plan, World(), store, silent)
-            break
-        except Stopped:
-            num_stops += 1
-    assert num_stops == store.num_saves == 5
+    again, store = train_with_stops(plan)
+    assert store.num_saves == 5
     assert again.history == trained.history
     assert equal_states(again.state, trained.state)
 

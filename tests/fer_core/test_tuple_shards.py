@@ -4,6 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fer_core.directories import Directory
+from fer_core.divided import read_divided
 from fer_core.errors import InputError
 from fer_core.estimated_identities import BY, IDENTITIES
 from fer_core.folds import Part
@@ -145,25 +146,30 @@ def with_paths(rows):
 
 def test_peoples_answers_become_weighted_triplets_with_their_agreement(tmp_path):
     faces = faces_of(tmp_path, with_paths(grid()))
-    names = ["0anger00", "0fear00", "1anger00", "5fear00"]
+    divided = read_divided(faces, Part(), 0, [], validation=True)
+    (validated,) = set(divided.subject[divided.role == "valid"])
+    others = [person for person in "01234" if f"P{person}" != validated][:2]
+    names = [f"{others[0]}anger00", f"{others[0]}fear00", f"{others[1]}anger00", "5fear00", f"{validated[1]}fear00"]
     path = {name: f"pictures/{name}.png" for name in names}
     lines = [
         f"{path[names[0]]},{path[names[1]]},{path[names[2]]},1,4",
         f"{path[names[0]]},{path[names[2]]},{path[names[1]]},5,0",
         f"{path[names[3]]},{path[names[0]]},{path[names[1]]},2,3",
+        f"{path[names[4]]},{path[names[0]]},{path[names[1]]},4,1",
         f"{path[names[0]]},gone.png,{path[names[1]]},2,3",
     ]
     summary = write_human_triplets(tmp_path, faces, votes_file(tmp_path, lines), Part(), 0)
     assert summary == {
-        "tuples": 3,
-        "samples": 4,
-        "agreement": {"train": {5: 1, 3: 1, 1: 0}, "test": {5: 0, 3: 0, 1: 1}},
+        "tuples": 4,
+        "samples": 5,
+        "agreement": {"train": {5: 1, 3: 1, 1: 0}, "valid": {5: 0, 3: 1, 1: 0}, "test": {5: 0, 3: 0, 1: 1}},
         "left_out": 1,
     }
     assert pq.read_table(tmp_path / shard_name(0)).to_pylist() == [
         {"reference": names[0], "positive": names[2], "negative": names[1], "weight": 3, "split": "train"},
         {"reference": names[0], "positive": names[2], "negative": names[1], "weight": 5, "split": "train"},
         {"reference": names[3], "positive": names[1], "negative": names[0], "weight": 1, "split": "test"},
+        {"reference": names[4], "positive": names[0], "negative": names[1], "weight": 3, "split": "valid"},
     ]
 
 

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import sys
 
@@ -6,7 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
-from fer_core.evaluation.verification import pair_distances, threshold_at_far, verification
+from fer_core.evaluation.verification import averaged, pair_distances, threshold_at_far, verification
 
 
 def pairs(seed, num_pairs=400, num_levels=None, num_folds=5):
@@ -210,13 +211,44 @@ def test_curve_is_a_thinned_one_with_its_ends_and_marks(num_levels):
         assert result.roc[result.roc[:, 0] <= far, 1].max() == tar
 
 
-def test_interval_over_folds():
-    result = verification(*pairs(6, num_folds=10))
-    interval = result.accuracy_interval(seed=0)
-    assert interval == result.accuracy_interval(seed=0)
-    assert interval.value == result.accuracy
-    half = (interval.high - interval.low) / 2
-    assert half == pytest.approx(1.96 * result.standard_error, rel=0.25)
+def curve(*points):
+    return np.array([(0.0, 0.0), *points, (1.0, 1.0)])
+
+
+def test_parts_are_averaged_at_each_far():
+    one, two = (verification(*pairs(seed, 600)) for seed in (1, 2))
+    one = dataclasses.replace(one, roc=curve((0.0, 0.5), (0.25, 0.75)), tar_at_far={1e-2: 0.5, 1e-3: None, 1e-4: None})
+    two = dataclasses.replace(two, roc=curve((0.0, 0.25), (0.5, 1.0)), tar_at_far={1e-2: 0.25, 1e-3: 0.2, 1e-4: None})
+    found = averaged([one, two])
+    expected = [(0, 0), (0, 0.375), (0.25, 0.5), (0.5, 0.875), (1, 1)]
+    np.testing.assert_allclose(found.roc, expected)
+    assert found.tar_at_far == {1e-2: 0.375, 1e-3: None, 1e-4: None}
+    assert found.accuracy == pytest.approx(np.mean([*one.fold_accuracies, *two.fold_accuracies]))
+    assert found.auc == pytest.approx((one.auc + two.auc) / 2)
+    assert found.eer == pytest.approx((one.eer + two.eer) / 2)
+    assert found.num_same + found.num_different == 1200
+    assert len(found.folds) == len(found.thresholds) == len(found.fold_accuracies) == 10
+
+
+def test_a_single_part_is_its_own_average():
+    one = verification(*pairs(3))
+    found = averaged([one])
+    assert (found.accuracy, found.auc, found.eer) == (one.accuracy, one.auc, one.eer)
+    assert found.tar_at_far == one.tar_at_far
+    assert found.standard_error == one.standard_error
+    for far, tar in one.roc:
+        assert found.roc[found.roc[:, 0] <= far, 1].max() >= tar
+    with pytest.raises(ValueError, match="No part"):
+        averaged([])
+
+
+def test_distances_of_two_networks_are_not_compared():
+    """A model whose distances are a thousand times those of another is no worse for it."""
+    distances, same, folds = pairs(4)
+    one, two = (verification(scale * distances, same, folds) for scale in (1.0, 1000.0))
+    assert averaged([one, two]).auc == one.auc
+    together = verification(np.append(distances, 1000 * distances), np.tile(same, 2), np.tile(folds, 2))
+    assert together.auc < one.auc - 0.03
 
 
 def test_tensors_lists_and_numbers_as_booleans():

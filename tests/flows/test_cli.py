@@ -1,10 +1,11 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from fer_core.config import PromoteOptions, RetrainOptions
 from fer_core.errors import InputError
-from flows.cli import parse
+from flows.cli import OPTIONS, parse
 
 
 def parsed(*arguments, home=None, options_class=RetrainOptions):
@@ -158,3 +159,33 @@ def test_help_lists_the_options(capsys):
     for option in ("--mul-dml.thresholds", "--batch-size", "--json", "--model-name"):
         assert option in shown
     assert "python -m flows retrain" in shown
+
+
+@pytest.mark.parametrize("command", OPTIONS)
+def test_help_names_values_as_people_do(capsys, command):
+    with pytest.raises(SystemExit):
+        parse(command, OPTIONS[command], ["--help"], None)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "--home FOLDER" in shown
+    assert "--config FILE" in shown
+    assert not re.findall(r"tuple\[|dict\[|\bPath\b|\bstr\b|\bint\b|\bfloat\b|None", shown)
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ("experiment", "--data DATASET=FOLDER DATASET=FOLDER, once"),
+        ("experiment", "--set OPTION=VALUE OPTION=VALUE over"),
+        ("experiment", "--rows NAME,... only"),
+        ("experiment", "--columns NAME,... only"),
+        ("train", "--weights FILE pre-trained"),
+        ("train", "--rotations NUMBER,... degrees"),
+        ("train", "--bu3dfe.views {F2D,F3D},... "),
+        ("train", "--stream URI URI of a folder"),
+        ("ingest", "--source FOLDER the"),
+    ],
+)
+def test_help_says_what_a_value_is(capsys, command, text):
+    with pytest.raises(SystemExit):
+        parse(command, OPTIONS[command], ["--help"], None)
+    assert text in " ".join(capsys.readouterr().out.split())

@@ -40,3 +40,9 @@ def write(folder: Path, side: int = 32) -> Path:
     (source / "pairs.txt").write_text("\n".join(PAIRS) + "\n")
     (source / "expressions.csv").write_text("\r\n".join(LABELS) + "\r\n", newline="")
     return source
+
+
+def write_four_folds(source: Path) -> None:
+    """Other pairs: four folds, of one person in the first two and of another in the last two."""
+    lines = [f"{person}\t1\t2" for person in ("AJ_Cook", "Abel_Pacheco") for _ in range(4)]
+    (source / "pairs.txt").write_text("\n".join(["4\t1", *lines]))
