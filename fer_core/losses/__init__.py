@@ -2,9 +2,10 @@
 
 from fer_core.losses.arcface import arcface_loss, centroid_arcface_loss
 from fer_core.losses.circle import circle_loss
+from fer_core.losses.compositional import ce_loss
 from fer_core.losses.dynamic_weights import DynamicWeights
 from fer_core.losses.five_tuple import five_tuple_loss
-from fer_core.losses.geometry import ce_loss, fbv_loss, pdm_loss, pdp_loss, squared_triplet_loss
+from fer_core.losses.geometry import fbv_loss, pdm_loss, pdp_loss, squared_triplet_loss
 from fer_core.losses.hist import hist_loss
 from fer_core.losses.multi_threshold import multi_threshold_loss
 from fer_core.losses.sgm import sgm_loss, sgm_posterior

@@ -1,23 +1,19 @@
-"""Face identity and its expressions as geometry (paper `verification`): Triplet, PDM, PDP, FBV and CE.
+"""Face identity and its expressions as geometry (paper `verification`): Triplet, PDM, PDP and FBV.
 
 Every term takes all the pairs, triplets or quadruples of the batch that meet its conditions. Identities are any
 integers; an expression is any integer from 0 on, or `UNKNOWN`: such a sample takes part in no expression term (PDM,
-PDP, FBV, CE), only in those of identity alone. Inside, everything is float64: the terms are squares of small
-differences, and a GPU cannot take a shortcut through TF32.
+PDP, FBV), only in those of identity alone. Inside, everything is float64: the terms are squares of small differences,
+and a GPU cannot take a shortcut through TF32.
 
-B batch, D embedding size, E expressions, N items (samples, pairs of samples, or samples with expressions).
+B batch, D embedding size, N items (samples or pairs of samples).
 """
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from fer_core.losses.numerics import autocast_off, check_batch, full_precision, values_are_checked
+from fer_core.losses.numerics import autocast_off, check_batch, full_precision
+from fer_core.losses.people import check_expressions, checked_people, group_of
 from fer_core.targets import UNKNOWN
-
-Composition = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""CE's g: (embeddings (N, D), their expressions (N,), the wanted expressions (N,)) -> embeddings (N, D)."""
 
 
 def squared_triplet_loss(emb_BD: Tensor, labels_B: Tensor, margin: float) -> Tensor:
@@ -75,11 +71,11 @@ def pdm_loss(emb_BD: Tensor, identity_B: Tensor, expression_B: Tensor) -> Tensor
     Raises:
         ValueError: emb_BD not finite, shapes that do not fit.
     """
-    emb_BD, identity_B, expression_B = _checked(emb_BD, identity_B, expression_B)
+    emb_BD, identity_B, expression_B = checked_people(emb_BD, identity_B, expression_B)
     with autocast_off(emb_BD):
         known_B = expression_B != UNKNOWN
         alone_B = torch.arange(len(emb_BD), device=emb_BD.device)
-        cluster_B = _group(identity_B, expression_B)
+        cluster_B = group_of(identity_B, expression_B)
         return _mean_sq_across(emb_BD.double(), known_B, inner_N=alone_B, outer_N=cluster_B).to(emb_BD.dtype)
 
 
@@ -96,9 +92,9 @@ def pdp_loss(emb_BD: Tensor, identity_B: Tensor, expression_B: Tensor) -> Tensor
 
     Args, returns and raises as `pdm_loss`; 0 attached to the graph if there is no quadruple, as with one person only.
     """
-    emb_BD, identity_B, expression_B = _checked(emb_BD, identity_B, expression_B)
+    emb_BD, identity_B, expression_B = checked_people(emb_BD, identity_B, expression_B)
     with autocast_off(emb_BD):
-        person_B, look_B, cluster_B = _group(identity_B), _group(expression_B), _group(identity_B, expression_B)
+        person_B, look_B, cluster_B = group_of(identity_B), group_of(expression_B), group_of(identity_B, expression_B)
         return _mean_sq_across(
             _squared_distances(emb_BD.double(), person_B).reshape(-1, 1),
             _expression_pairs(identity_B, expression_B).flatten(),
@@ -132,7 +128,7 @@ def fbv_loss(
         ValueError: emb_BD or basis not finite, shapes that do not fit, a negative origin, an expression below -1 or
             without a vector: D is too small for it, or the basis has too few rows. One look at the labels.
     """
-    emb_BD, identity_B, expression_B = _checked(emb_BD, identity_B, expression_B)
+    emb_BD, identity_B, expression_B = checked_people(emb_BD, identity_B, expression_B)
     with autocast_off(emb_BD):
         if basis is None:
             target_BD = _unit_vectors(expression_B, origin, emb_BD.shape[1])
@@ -141,78 +137,9 @@ def fbv_loss(
         return _mean_sq_across(
             emb_BD.double() - target_BD,
             expression_B != UNKNOWN,
-            inner_N=_group(identity_B, expression_B),
-            outer_N=_group(identity_B),
+            inner_N=group_of(identity_B, expression_B),
+            outer_N=group_of(identity_B),
         ).to(emb_BD.dtype)
-
-
-def ce_loss(emb_BD: Tensor, identity_B: Tensor, expression_B: Tensor, g: Composition, num_expressions: int) -> Tensor:
-    """Compositional embedding (verification, eq. 5): g leads from one expression of a person to another.
-
-        mean over ordered pairs a != b, c_a = c_b and e_a != e_b, of ||g(f(a), e_a, e_b) - f(b)||^2
-
-    The paper asks for two different expressions, so pairs of one expression do not count. Both f and g learn. What g
-    returns goes by a and by the wanted expression alone, so it runs once on the B * E of these, as autocast around the
-    call has it. The targets b of one of them are compared by their number n, mean m and spread: they cost together
-    n ||g - m||^2 + sum_b ||f(b) - m||^2, which has no difference of large sums. No shape goes by the labels, so
-    nothing past the checks waits for the device. O(B E D) and what g takes.
-
-    Args:
-        emb_BD: (B, D) embeddings.
-        identity_B: (B,) any integers.
-        expression_B: (B,) integers below num_expressions, -1 where unknown; such samples are in no pair.
-        g: called with (B * E, D) embeddings, (B * E,) their expressions and (B * E,) the wanted ones, int64; returns
-            (B * E, D). Rows that are in no pair count 0 times what it returns; an unknown expression is handed as 0.
-        num_expressions: E.
-
-    Returns:
-        Scalar, float32 (float64 for float64 embeddings); 0 attached to the graph of f and g if there is no pair.
-
-    Raises:
-        ValueError: emb_BD or what g returns not finite, shapes that do not fit, an expression out of range.
-    """
-    emb_BD, identity_B, expression_B = _checked(emb_BD, identity_B, expression_B)
-    _check_range(expression_B, expression_B, num_expressions, f"num_expressions is {num_expressions}")
-    known_B = expression_B != UNKNOWN
-    own_B = expression_B.masked_fill(~known_B, 0)
-    own_N = own_B.repeat_interleave(num_expressions)
-    wanted_N = torch.arange(num_expressions, device=own_B.device).repeat(len(own_B))
-    asking_ND = emb_BD.repeat_interleave(num_expressions, dim=0)
-    guess_ND = g(asking_ND, own_N, wanted_N)
-    if guess_ND.shape != asking_ND.shape:
-        raise ValueError(f"g returned shape {tuple(guess_ND.shape)}, expected {tuple(asking_ND.shape)}")
-    guess_ND = full_precision("what g returned", guess_ND)
-    with autocast_off(emb_BD):
-        asks_N = known_B.repeat_interleave(num_expressions) & (wanted_N != own_N)
-        num_N, mean_ND, spread_N = _targets(emb_BD.double(), _group(identity_B), own_B, known_B, num_expressions)
-        cost_N = num_N * (guess_ND - mean_ND).square().sum(dim=1) + spread_N
-        return ((cost_N * asks_N).sum() / (num_N * asks_N).sum().clamp(min=1)).to(emb_BD.dtype)
-
-
-def _targets(
-    emb_BD: Tensor, person_B: Tensor, expression_B: Tensor, known_B: Tensor, num_expressions: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Number, mean and spread of the samples with each expression of each sample's person: N = B * E rows.
-
-    They are collected at the rows of the person's first sample, as `_group` has it, and read there by all of its rows.
-    """
-    weight_B = known_B.to(emb_BD.dtype)
-    place_B = person_B * num_expressions + expression_B
-    nothing_ND = emb_BD.new_zeros(len(emb_BD) * num_expressions, emb_BD.shape[1])
-    num_N = nothing_ND[:, 0].index_add(0, place_B, weight_B)
-    mean_ND = nothing_ND.index_add(0, place_B, emb_BD * weight_B[:, None]) / num_N.clamp(min=1)[:, None]
-    off_B = (emb_BD - mean_ND.index_select(0, place_B)).square().sum(dim=1)
-    spread_N = nothing_ND[:, 0].index_add(0, place_B, off_B * weight_B)
-    expressions = torch.arange(num_expressions, device=emb_BD.device)
-    read_N = (person_B[:, None] * num_expressions + expressions).flatten()
-    return num_N.index_select(0, read_N), mean_ND.index_select(0, read_N), spread_N.index_select(0, read_N)
-
-
-def _checked(emb_BD: Tensor, identity_B: Tensor, expression_B: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The batch in full precision, its labels as int64: an unsigned type has no -1."""
-    check_batch("emb_BD", emb_BD, identity_B, labels_name="identity_B")
-    check_batch("emb_BD", emb_BD, expression_B, labels_name="expression_B")
-    return full_precision("emb_BD", emb_BD), identity_B.long(), expression_B.long()
 
 
 def _expression_pairs(identity_B: Tensor, expression_B: Tensor) -> Tensor:
@@ -227,7 +154,7 @@ def _unit_vectors(expression_B: Tensor, origin: int, num_dims: int) -> Tensor:
         raise ValueError(f"origin is {origin}, expected an expression from 0 on")
     axis_B = expression_B - (expression_B > origin).long()
     axis_B = axis_B.masked_fill(expression_B == origin, UNKNOWN)
-    _check_range(expression_B, axis_B, num_dims, f"emb_BD has {num_dims} dimensions")
+    check_expressions(expression_B, axis_B, num_dims, f"emb_BD has {num_dims} dimensions")
     vectors_BD = torch.zeros(len(axis_B), num_dims + 1, dtype=torch.float64, device=axis_B.device)
     return vectors_BD.scatter(1, axis_B[:, None] + 1, 1.0)[:, 1:]
 
@@ -235,19 +162,9 @@ def _unit_vectors(expression_B: Tensor, origin: int, num_dims: int) -> Tensor:
 def _basis_vectors(expression_B: Tensor, basis: Tensor, num_dims: int) -> Tensor:
     if basis.ndim != 2 or basis.shape[1] != num_dims:
         raise ValueError(f"basis has shape {tuple(basis.shape)}, expected (num_expressions, {num_dims})")
-    _check_range(expression_B, expression_B, len(basis), f"basis has {len(basis)} rows")
+    check_expressions(expression_B, expression_B, len(basis), f"basis has {len(basis)} rows")
     row_B = expression_B.masked_fill(expression_B == UNKNOWN, 0)
     return full_precision("basis", basis).double().index_select(0, row_B)
-
-
-def _check_range(expression_B: Tensor, row_B: Tensor, num_rows: int, what: str) -> None:
-    if not values_are_checked(row_B):
-        return
-    lowest, highest = torch.stack([expression_B.min(), row_B.max()]).tolist()
-    if lowest < UNKNOWN:
-        raise ValueError(f"expression_B holds {lowest}, expected expressions from 0 on, or -1 for unknown")
-    if highest >= num_rows:
-        raise ValueError(f"{what}, but the expressions of the batch need {highest + 1}")
 
 
 def _squared_distances(emb_BD: Tensor, group_B: Tensor) -> Tensor:
@@ -259,12 +176,6 @@ def _squared_distances(emb_BD: Tensor, group_B: Tensor) -> Tensor:
     emb_BD = emb_BD - _group_mean(emb_BD.detach(), group_B)
     sq_norm_B = emb_BD.square().sum(dim=1)
     return sq_norm_B[:, None] + sq_norm_B - 2 * emb_BD @ emb_BD.T
-
-
-def _group(*labels: Tensor) -> Tensor:
-    """(B,) group of each sample, equal where all the labels are: the index of the first sample of the group."""
-    same_BB = torch.stack([label_B[:, None] == label_B for label_B in labels]).all(dim=0)
-    return same_BB.int().argmax(dim=1)
 
 
 def _group_of_pairs(group_B: Tensor) -> Tensor:

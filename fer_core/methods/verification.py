@@ -16,7 +16,8 @@ from torch.nn.functional import cross_entropy, normalize, one_hot
 
 from fer_core.errors import InputError
 from fer_core.losses.arcface import arcface_loss, centroid_arcface_loss
-from fer_core.losses.geometry import ce_loss, fbv_loss, pdm_loss, pdp_loss, squared_triplet_loss
+from fer_core.losses.compositional import ce_loss
+from fer_core.losses.geometry import fbv_loss, pdm_loss, pdp_loss, squared_triplet_loss
 from fer_core.losses.numerics import at_least_float32, full_precision
 from fer_core.methods.base import Head, Method, Objective, Outputs, Recipe
 from fer_core.options import Frozen

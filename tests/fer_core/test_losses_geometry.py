@@ -6,11 +6,12 @@ import torch
 import torch.nn.functional as F
 from loss_checks import check_half_input
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import gradcheck
 
-from fer_core.losses import geometry
-from fer_core.losses.geometry import ce_loss, fbv_loss, pdm_loss, pdp_loss, squared_triplet_loss
+from fer_core.losses import geometry, people
+from fer_core.losses.compositional import ce_loss
+from fer_core.losses.geometry import fbv_loss, pdm_loss, pdp_loss, squared_triplet_loss
+from fer_core.losses.numerics import deferred_checks
 
 BASIS = torch.tensor([[0.3, -1.0, 0.2, 0.5], [2.0, 0.0, 0.1, -0.4], [-0.7, 0.6, 0.0, 1.1], [0.0, 0.0, 0.9, 0.0]])
 
@@ -351,7 +352,7 @@ def test_fbv_says_where_a_vector_is_missing():
 
 @pytest.mark.parametrize("basis", [None, BASIS])
 def test_without_the_check_an_expression_without_a_vector_still_is_an_error(basis, monkeypatch):
-    monkeypatch.setattr(geometry, "values_are_checked", lambda _: False)
+    monkeypatch.setattr(people, "values_are_checked", lambda _: False)
     emb_BD, identity_B, expression_B = planned_batch()
     for moved_B in (expression_B + 9, expression_B - 2):
         with pytest.raises((RuntimeError, IndexError), match=r"out of (range|bounds)"):
@@ -422,6 +423,19 @@ def test_ce_with_the_step_of_fbv_as_g_is_fbv():
     assert loss.item() == pytest.approx(fbv_loss(emb_BD, identity_B, expression_B, 0, BASIS).item(), rel=1e-12)
 
 
+@pytest.mark.parametrize("step", [1, 50])
+def test_ce_looks_for_the_expressions_where_it_is_not_told_how_many(step):
+    emb_BD, identity_B, expression_B = batch(11)
+    sparse_B = torch.where(expression_B < 0, expression_B, expression_B * step + 1)
+
+    def g(emb_ND, from_N, to_N):
+        return g_plain(emb_ND, (from_N - 1) // step, (to_N - 1) // step)
+
+    expected = ce_loss(emb_BD, identity_B, expression_B, g_plain, 3)
+    assert ce_loss(emb_BD, identity_B, sparse_B, g).item() == pytest.approx(expected.item(), rel=1e-12)
+    assert ce_loss(emb_BD, identity_B, torch.full((12,), -1), g).item() == 0
+
+
 def test_ce_says_what_is_wrong():
     emb_BD, identity_B, expression_B = planned_batch()
     with pytest.raises(ValueError, match=r"g returned shape \(54, 3\), expected \(54, 4\)"):
@@ -435,11 +449,9 @@ def test_ce_says_what_is_wrong():
 
 
 @pytest.mark.parametrize("name", ["triplet", "pdm", "pdp", "fbv", "ce"])
-def test_past_the_checks_nothing_waits_for_the_device(name, monkeypatch):
-    # A fake tensor has no values: any operation that needs one on the host raises.
-    monkeypatch.setattr(geometry, "full_precision", lambda _, tensor: tensor)
-    monkeypatch.setattr(geometry, "values_are_checked", lambda _: False)
-    with FakeTensorMode():
-        emb_BD = torch.randn(8, 4, requires_grad=True)
-        LOSSES[name](emb_BD, torch.arange(8) // 4, torch.arange(8) % 3).backward()
+def test_past_the_checks_nothing_waits_for_the_device(name):
+    # The meta device has no values: any operation that needs one on the host raises.
+    emb_BD = torch.randn(8, 4, requires_grad=True, device="meta")
+    with deferred_checks():
+        LOSSES[name](emb_BD, torch.arange(8, device="meta") // 4, torch.arange(8, device="meta") % 3).backward()
     assert emb_BD.grad.shape == (8, 4)
