@@ -1,4 +1,4 @@
-"""Our results beside a paper's. Legend: R systems we ran, Q systems the paper only cites, C columns."""
+"""Our results beside a paper's. Legend: R systems we ran, Q systems that were not run, C columns."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from fer_core.figures.canvas import BLUE, INK, MUTED, ORANGE, dress, png
 from fer_core.figures.panels import legend_above, new_panels, num_columns, say_nothing_known
 
 _MOST_COLUMNS = 4
-_OURS, _PAPER, _CITED = "ours, with its interval", "the paper's", "cited by the paper"
+_OURS, _PAPER, _CITED = "ours, with its interval", "the paper's", "published, not run here"
 
 
 def results_chart(
@@ -21,7 +21,7 @@ def results_chart(
 ) -> bytes:  # fmt: skip
     """PNG with a plot for each column: our share as a dot with its interval, the paper's as a hollow diamond.
 
-    Systems that the paper cites are below a line, in grey. Each plot has its own scale; a row without any value has a
+    Systems that were not run, those that the paper cites among them, are below a line, in grey. Each plot has its own scale; a row without any value has a
     dash. NaN is a missing value, and a value may have no interval.
 
     Args:
@@ -75,6 +75,7 @@ def _draw_column(axes: Axes, title: str, ours_R3: np.ndarray, paper_R: np.ndarra
     if known.any():
         least, most = axes.get_xlim()
         axes.set_xlim(max(least, -0.03), min(most, 1.03))
+        axes.set_xticks([tick for tick in axes.get_xticks() if max(least, 0) <= tick <= min(most, 1)])
         for row in np.flatnonzero(~known).tolist():
             axes.text(0.5, row, "–", transform=axes.get_yaxis_transform(), ha="center", va="center", color=MUTED)
     else:

@@ -73,9 +73,9 @@ def test_each_cell_has_ours_its_interval_and_the_papers_number():
     assert seen.row("two") == ["two", "60.00 paper 50", "–"]
 
 
-def test_others_are_marked_as_cited_and_missing_data_is_named():
+def test_others_are_marked_as_published_and_missing_data_is_named():
     html = page()
-    assert Page(html).row("cited Others") == ["cited Others", "", "70.125"]
+    assert Page(html).row("published Others") == ["published Others", "", "70.125"]
     assert re.search(r"No numbers of ours for data sets that were not at hand: ck_plus\.", html)
     whole = [one_run(row, column, 0.5, 0.4, 0.6) for row in ("one", "two") for column in ("drawn", "CK+")]
     assert "not at hand" not in page(whole)
