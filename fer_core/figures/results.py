@@ -21,8 +21,8 @@ def results_chart(
 ) -> bytes:  # fmt: skip
     """PNG with a plot for each column: our share as a dot with its interval, the paper's as a hollow diamond.
 
-    Systems that were not run, those that the paper cites among them, are below a line, in grey. Each plot has its own scale; a row without any value has a
-    dash. NaN is a missing value, and a value may have no interval.
+    Systems that were not run, those that the paper cites among them, are below a line, in grey. Each plot has its own
+    scale; a row without any value has a dash. NaN is a missing value, and a value may have no interval.
 
     Args:
         rows: R names of systems.
