@@ -13,7 +13,7 @@ from fer_core.datasets.base import Form
 from fer_core.datasets.folders import refuse_inside, require_folder
 from fer_core.estimate_options import EstimateOptions
 from fer_core.faces.finding import ROTATIONS, Cropping
-from fer_core.folds import Part, parts_of
+from fer_core.folds import Part, with_protocol
 from fer_core.hold_out_options import HoldOutOptions
 from fer_core.home_options import DirectoriesOptions as DirectoriesOptions
 from fer_core.home_options import HomeOptions as HomeOptions
@@ -195,7 +195,9 @@ class TrainOptions(CropOptions, HoldOutOptions, MethodOptions):
         description="pre-trained backbone: safetensors or a tensors-only torch file, a run's network.safetensors too",
     )
     validation: bool = Field(
-        False, description="keep an eighth of the training subjects out and show their loss by epoch"
+        False,
+        description="keep an eighth of the training subjects out and show by epoch their loss, of verification how "
+        "well they are told apart",
     )
     patch: int | None = Field(None, ge=16, le=1024, description="side of a patch; unset: 224, 44 for 48x48 sources")
     epochs: int | None = Field(
@@ -257,6 +259,11 @@ class TrainOptions(CropOptions, HoldOutOptions, MethodOptions):
         given = {"epochs": self.epochs, "batch_size": self.batch_size, "lr": self.lr}
         return printed.replaced(**{name: value for name, value in given.items() if value is not None})
 
+    def with_protocol(self, part: Part) -> Part:
+        """See folds.with_protocol; of a method that is tested on pairs."""
+        pairs = self.adapter.pairs if methods.REGISTRY[self.method].protocol == "pairs" else None
+        return with_protocol(part, pairs, self.source)
+
 
 class SubdivideOptions(TrainOptions):
     """Run -> sub-classes (Algorithm 2)."""
@@ -278,15 +285,13 @@ class EvaluateOptions(SubdivideOptions):
     @model_validator(mode="after")
     def _folds_test_on_everybody(self) -> Self:
         at_most_one(self, "folds", "test_people")
-        len(self.parts)  # that they cannot be made is said before any picture is read
+        self.with_protocol(Part(0, self.folds))  # what cannot be is said before any picture is read
         return self
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The parts of the cross-validation; none without --folds. Raises InputError as folds.folds_of_pairs."""
-        prescribed = self.adapter.pairs if methods.REGISTRY[self.method].protocol == "pairs" else None
-        pairs = prescribed(self.source) if self.folds and prescribed and self.source else None
-        return parts_of(self.folds or 0, pairs)
+        """The parts of the cross-validation; none without --folds."""
+        return tuple(Part(fold, self.folds) for fold in range(self.folds or 0))
 
 
 class RetrainOptions(EvaluateOptions):

@@ -1,7 +1,8 @@
 """Who is tested on: subject-disjoint parts as a pure function of ids and a seed."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -58,19 +59,6 @@ def fold_of_groups(groups: Sequence[str], num_folds: int, seed: int) -> np.ndarr
     return np.array([fold_of[group] for group in groups], dtype=np.int64)
 
 
-def parts_of(num_folds: int, pairs: Sequence[Pair] | None = None) -> tuple[Part, ...]:
-    """The parts of a cross-validation; none for 0 folds.
-
-    Args:
-        pairs: of a protocol that says who is tested with whom; None: people are dealt to the folds by the seed.
-
-    Raises:
-        InputError: as `folds_of_pairs`.
-    """
-    fold_of = None if pairs is None else folds_of_pairs(pairs, num_folds)
-    return tuple(Part(fold, num_folds, fold_of=fold_of) for fold in range(num_folds))
-
-
 def folds_of_pairs(pairs: Sequence[Pair], num_folds: int) -> dict[str, int]:
     """The fold 0..num_folds-1 in which each picture of a protocol's pairs is tested, by its source path.
 
@@ -80,7 +68,8 @@ def folds_of_pairs(pairs: Sequence[Pair], num_folds: int) -> dict[str, int]:
     Raises:
         InputError: the protocol's folds cannot be parted like that.
     """
-    num_own = len({pair.fold for pair in pairs})
+    place_of = {fold: place for place, fold in enumerate(sorted({pair.fold for pair in pairs}))}
+    num_own = len(place_of)
     fitting = [number for number in range(2, num_own // 2 + 1) if num_own % number == 0]
     if num_folds not in fitting:
         ways = f"use --folds {' or '.join(map(str, fitting))}" if fitting else "leave --folds out"
@@ -88,7 +77,23 @@ def folds_of_pairs(pairs: Sequence[Pair], num_folds: int) -> dict[str, int]:
             f"--folds {num_folds} does not part the {num_own} folds of the data set's pairs into equal numbers, of two "
             f"or more; {ways}"
         )
-    return {path: pair.fold * num_folds // num_own for pair in pairs for path in (pair.first, pair.second)}
+    return {path: place_of[pair.fold] * num_folds // num_own for pair in pairs for path in (pair.first, pair.second)}
+
+
+def with_protocol(part: Part, pairs: Callable[[Path], list[Pair]] | None, source: Path | None) -> Part:
+    """A fold with the folds of the pairs that its data set prescribes; as it is where it is no fold or has no pairs.
+
+    They name every picture, which is too much to be handed from flow to flow: so they are put in where rows are read.
+
+    Args:
+        pairs: of a source.
+
+    Raises:
+        InputError: see folds_of_pairs.
+    """
+    if part.folds is None or pairs is None or source is None:
+        return part
+    return part._replace(fold_of=folds_of_pairs(pairs(source), part.folds))
 
 
 def fold_by_pairs(groups: Sequence[str], paths: Sequence[str], fold_of: Mapping[str, int]) -> np.ndarray:

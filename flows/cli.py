@@ -59,6 +59,8 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     def _metavar_formatter(self, action: argparse.Action, default_metavar: str) -> Callable[[int], tuple[str, ...]]:
         own = [VALUES_OF[option] for option in action.option_strings if option in VALUES_OF]
         value = own[0] if own else _value_of(str(action.metavar or default_metavar))
+        if value == "FOLDER" and "--landmarks" in action.option_strings:  # of score; elsewhere it is a choice
+            value = "FILE"
         return lambda count: (value,) * count
 
     def _get_help_string(self, action: argparse.Action) -> str:

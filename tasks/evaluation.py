@@ -10,6 +10,7 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
+from fer_core import methods
 from fer_core.assessment.base import Assessed, Case
 from fer_core.assessment.page import page
 from fer_core.assessment.protocols import PROTOCOLS
@@ -94,13 +95,15 @@ def _directory(
     options: EvaluateOptions, faces: Made, level: Level, part: Part, tested: Tested | None, told: Page | None
 ) -> Directory:
     inputs = {"faces": faces.content, "run": level.run.content, "level": level.groups.content}
-    inputs |= triplets_of(plan_of(options, faces, part))
+    plan, pairs = plan_of(options, faces, part), _pairs(options, tested)
+    inputs |= triplets_of(plan)
+    inputs |= {} if pairs is None else {"pairs": digest_of(pairs)}
     return Directory(
         options.home / "evaluations",
         f"{options.dataset}-{options.method}",
         kind="evaluation",
         config={
-            "part": part.told,
+            "part": plan.part.told,
             "seed": options.seed,
             "resamples": options.resamples,
             "set_aside": faces.summary["set_aside"],
@@ -119,7 +122,7 @@ def _told(options: EvaluateOptions, part: Part, tested: Tested | None) -> Page:
     weights = {"weights": "random" if options.weights is None else options.weights.name}
     notes = []
     if part.fold is not None:
-        notes = [f"Fold {part.fold + 1} of {part.folds} alone: the others have the same metrics, and no page."]
+        notes = [f"Fold {part.fold + 1} of {part.folds} alone: the others are measured alike and have no page."]
     return Page(
         title_of(options, part, other),
         {**settings, **telling_options(options), **sizes, **weights, **vars(options.recipe)},
@@ -133,15 +136,16 @@ def _case(options: EvaluateOptions, faces: Made, level: Level, part: Part, teste
     trained = plan.read_faces()
     table = trained if tested is None else plan.read_tested(tested.faces.path, trained)
     predictor = Predictor(level.run.path, level.groups.path)
-    pairs = _pairs(options if tested is None else tested.options, predictor)
+    pairs = _pairs(options, tested)
     triplets = plan.build_method().human_triplets
     return Case(predictor, table, trained, options.seed, options.resamples, pairs, triplets)
 
 
-def _pairs(options: CropOptions, predictor: Predictor) -> list[Pair] | None:
-    """The pairs that the data set prescribes, for a model that is tested on pairs."""
-    prescribed, is_asked = options.adapter.pairs, predictor.description.build_method().protocol == "pairs"
-    return prescribed(options.source) if prescribed and options.source and is_asked else None
+def _pairs(options: EvaluateOptions, tested: Tested | None) -> list[Pair] | None:
+    """The pairs that the tested data set prescribes, for a method that is tested on pairs."""
+    data = options if tested is None else tested.options
+    prescribed, is_asked = data.adapter.pairs, methods.REGISTRY[options.method].protocol == "pairs"
+    return prescribed(data.source) if prescribed and data.source and is_asked else None
 
 
 def _write_pages(folder: Path, told: Page, assessed: Assessed, set_aside: dict[str, int]) -> list[str]:

@@ -67,17 +67,18 @@ def train_run(options: TrainOptions, faces: Made, part: Part, before: Level | No
 @task(cache_policy=NO_CACHE)
 def write_level(options: SubdivideOptions, faces: Made, run: Made, number: int, part: Part) -> Made:
     """Embed the training rows, fit `number` components to each class, keep labels, mixtures and embeddings."""
+    plan = plan_of(options, faces, part)
     directory = Directory(
         options.home / "subdivisions",
         f"{options.dataset}-{options.method}-level-{number}",
         kind="subdivision",
-        config={"components": number, "seed": options.seed, "part": part.told},
+        config={"components": number, "seed": options.seed, "part": plan.part.told},
         inputs={"faces": faces.content, "run": run.content},
         code=code_digest("fer_core.levels", *chosen_code(options)),
     )
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
-        table = plan_of(options, faces, part).read_faces()
+        table = plan.read_faces()
         ticker = Ticker("embed", len(table.rows_of("train", upright=True)), "faces")
         mixtures = levels.make_level(directory.path, run.path, table, number, options.seed, ticker)
         sizes = {table.classes[index]: count for index, count in mixtures.num_components_of.items()}
@@ -100,7 +101,7 @@ def plan_of(options: TrainOptions, faces: Made, part: Part, before: Level | None
     """What is trained."""
     return TrainingPlan(
         faces=faces.path.absolute(),
-        part=part,
+        part=options.with_protocol(part),
         method=options.method,
         method_options=options.method_options.model_dump(mode="json"),
         recipe=_recipe(options, before),

@@ -140,12 +140,14 @@ def _decide(registry: Registry, version: int, champion: int | None, tags: dict[s
     if champion is None:
         return gate.decide(decision == truth, None, truth, subject)
     if registry.tags_of(champion)["test_rows"] == tags["test_rows"]:
-        rival = _predictions(registry, champion)
-        decision_of = dict(zip(rival["sample_id"].to_pylist(), rival["decision"].to_pylist(), strict=True))
+        known = _predictions(registry, champion)
+        decision_of = dict(zip(known["sample_id"].to_pylist(), known["decision"].to_pylist(), strict=True))
         rival_decision = np.array([decision_of[name] for name in sample_id.tolist()])
     else:
         logger.info("gate      the champion was tested on other rows: it is run on this version's")
-        rival_decision = decisions_of(registry.predictor(champion), folder_at(tags["faces"]), own)
+        rival = registry.predictor(champion)
+        require_never_seen(registry, champion, set(rival.level.sample_id.tolist()), version, sample_id.tolist())
+        rival_decision = decisions_of(rival, folder_at(tags["faces"]), own)
     return gate.decide(decision == truth, rival_decision == truth, truth, subject)
 
 
@@ -155,6 +157,15 @@ def _require_one_kind(registry: Registry, version: int, champion: int) -> None:
     if kinds[0].protocol != kinds[1].protocol:
         said = f"version {champion} is tested on {kinds[0].protocol}, version {version} on {kinds[1].protocol}"
         raise InputError(f"{registry.model_name}: {said}; register it under another --model-name")
+
+
+def require_never_seen(registry: Registry, champion: int, trained: set[str], version: int, tested: list[str]) -> None:
+    """Raise InputError where the champion was trained on pictures that the version is tested on; pairs hold two."""
+    if any(name in trained for case in tested for name in case.split("|")):
+        raise InputError(
+            f"{registry.model_name}: version {champion} was trained on pictures that version {version} is tested on "
+            "(another split or --test-people), so they cannot be compared; train both with the same"
+        )
 
 
 def _predictions(registry: Registry, version: int) -> pa.Table:

@@ -27,8 +27,8 @@ def assess_verification(case: Case, progress: Progress) -> Assessed:
     ]
     if sum(left_out):
         notes.append(
-            f"{left_out.same} pairs of one person and {left_out.different} of two are left out: somebody in them was "
-            "trained on, or a picture is missing."
+            f"{left_out.same} pairs of one person and {left_out.different} of two are not tested here: somebody in "
+            "them was trained on (of folds, another tests them), or a picture is missing."
         )
     return Assessed(
         metrics=found.metrics,

@@ -1,6 +1,7 @@
 """The figures of an experiment: the chart of its results, those that compare cells, those of the evaluations."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from fer_core.experiments.comparisons import COMPARED
 from fer_core.experiments.results import Cell
 from fer_core.experiments.spec import Experiment
 from fer_core.experiments.vocabulary import COUNTS, OF_A_CELL
-from fer_core.runs import read_description
+from fer_core.vocabulary import LABELS
 
 
 class Undrawn(NamedTuple):
@@ -91,22 +92,19 @@ def _of_cell(name: str, number: int, one: CellFiles) -> Drawn | None:
     """Of folds the confusion is that of all of them together, any other figure that of the first."""
     assert one.evaluation is not None
     heading = f"{name.replace('_', ' ').capitalize()}: {one.title}"
-    if name == "confusion" and one.folds:
-        caption = f"Of {len(one.folds)} folds together. Rows are the labels, columns what the models say."
-        return Drawn(f"{name}-{number}", heading, caption, _confusion_of_folds(one))
     picture = one.evaluation / "figures" / f"{name}.png"
     if not picture.exists():
         return None
+    if name == "confusion" and one.folds:
+        caption = f"Of {len(one.folds)} folds together. Rows are the labels, columns what the models say."
+        return Drawn(f"{name}-{number}", heading, caption, _confusion_of_folds(one))
     caption = f"Of the {f'first of {len(one.folds)} folds, ' if one.folds else ''}evaluation {one.evaluation.name}."
     return Drawn(f"{name}-{number}", heading, caption, picture.read_bytes())
 
 
 def _confusion_of_folds(one: CellFiles) -> bytes:
-    assert one.run is not None
-    classes = read_description(one.run).classes
     tables = [pq.read_table(fold / "predictions.parquet", columns=["truth", "decision"]) for fold in one.folds]
-    truth, decision = (
-        np.array([classes.index(label) for table in tables for label in table[name].to_pylist()])
-        for name in ("truth", "decision")
-    )
+    told = [[label for table in tables for label in table[name].to_pylist()] for name in ("truth", "decision")]
+    classes = [name for name in LABELS if name in {*chain(*told)}]  # one fold alone may lack some
+    truth, decision = (np.array([classes.index(label) for label in labels]) for labels in told)
     return figures.confusion_matrix(confusion_matrix(truth, decision, len(classes)), classes)

@@ -97,8 +97,7 @@ class Order:
 
     Attributes:
         difference: ours, better minus worse, with its 95 % interval: over the same folds where there are five and more,
-            or over the same seeds, else of two independent measurements, which is too wide where the test rows are the
-            same.
+            else of two independent measurements, which is too wide where the test rows are the same.
         verdict: "holds", "reversed", or "cannot be told apart" where the interval holds 0.
     """
 
@@ -174,8 +173,7 @@ def _order(column: str, metric: str, better: Cell, worse: Cell) -> Order:
     one, other = (cell.metric(metric) for cell in (better, worse))
     assert one is not None
     assert other is not None
-    few_folds = 1 < better.num_folds < FEWEST_FOLDS
-    if values_SF[0].shape == values_SF[1].shape != (1, 1) and not few_folds:
+    if values_SF[0].shape == values_SF[1].shape and better.num_folds >= FEWEST_FOLDS:
         difference = over_runs(values_SF[0] - values_SF[1])
     else:
         own = one.value - other.value

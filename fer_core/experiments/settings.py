@@ -71,8 +71,10 @@ def _every(options: EvaluateOptions) -> Settings:
     known = {**sizes, **vars(options.recipe), "backbone": options.backbone_name, "weights": weights}
     if methods.REGISTRY[options.method].inputs == "points":
         unused |= {*_OF_PICTURES}
-    told = {**options.told(), **known}
-    return dotted({name: value for name, value in told.items() if name not in unused | _ELSEWHERE})
+    told = {name: value for name, value in {**options.told(), **known}.items() if name not in unused | _ELSEWHERE}
+    without = methods.REGISTRY[options.method](options.method_options).unused
+    idle = {f"{options.method}.{name}" for name in without}
+    return {name: value for name, value in dotted(told).items() if name not in idle}
 
 
 def divided(cells: Sequence[Cell]) -> list[tuple[str, Settings]]:

@@ -201,15 +201,18 @@ def test_folds_of_a_data_set_with_pairs_are_the_pairs_own_for_a_method_that_is_t
     source = lfw.write(tmp_path)
     lfw.write_four_folds(source)
     given = {"dataset": "lfw", "source": source, "folds": 2}
-    parts = options(**given, method="verification").parts
-    assert [(part.fold, part.folds) for part in parts] == [(0, 2), (1, 2)]
-    assert parts[0].fold_of == {
+    own = options(**given, method="verification")
+    assert own.parts == (Part(0, 2), Part(1, 2))
+    assert own.with_protocol(Part()) == Part()
+    part = own.with_protocol(own.parts[1])
+    assert part[:3] == own.parts[1][:3]
+    assert part.fold_of == {
         "AJ_Cook/AJ_Cook_0001.jpg": 0,
         "AJ_Cook/AJ_Cook_0002.jpg": 0,
         "Abel_Pacheco/Abel_Pacheco_0001.jpg": 1,
         "Abel_Pacheco/Abel_Pacheco_0002.jpg": 1,
     }
-    assert options(**given, method="cnn").parts == (Part(0, 2), Part(1, 2))
+    assert options(**given, method="cnn").with_protocol(Part(0, 2)) == Part(0, 2)
     with pytest.raises(ValidationError, match="--folds 3 does not part the 4 folds of the data set's pairs"):
         options(**given | {"folds": 3}, method="verification")
 

@@ -5,7 +5,7 @@ from test_reading import faces_of
 from fer_core.datasets.base import Pair
 from fer_core.divided import read_divided, read_undivided
 from fer_core.errors import InputError
-from fer_core.folds import Part, hold_out, parts_of, roles, with_validation
+from fer_core.folds import Part, folds_of_pairs, hold_out, roles, with_validation
 
 ROWS = [(None, f"S{number // 2:02d}", None, ("fear", "anger", None)[number % 3]) for number in range(24)]
 MIXED = [
@@ -48,7 +48,8 @@ def test_people_of_prescribed_pairs_are_tested_in_the_fold_of_these(tmp_path):
     more = [{"source_path": path} for path in ("ann/1", "ann/2", "bob/1", "carl/1")]
     faces = faces_of(tmp_path, rows, more)
     pairs = [Pair(path, "absent", False, fold) for fold, path in enumerate(("ann/1", "x", "bob/1", "y"))]
-    made = [read_divided(faces, part, 0, ["expression"]).role.tolist() for part in parts_of(2, pairs)]
+    fold_of = folds_of_pairs(pairs, 2)
+    made = [read_divided(faces, Part(fold, 2, fold_of=fold_of), 0, ["expression"]).role.tolist() for fold in range(2)]
     assert made == [["test", "test", "train", "train"], ["train", "train", "test", "train"]]
 
 

@@ -282,8 +282,8 @@ def test_the_confusion_of_folds_is_drawn_of_all_of_them_together(make, tmp_path,
     assert [one.figure for one in undrawn] == ["tsne"]
     assert "2 folds" in drawn[1].caption
     ((counts, classes),) = calls
-    assert classes == list(CLASSES)
-    assert counts.tolist() == [[2, 0, 0], [0, 0, 0], [1, 0, 1]]
+    assert classes == ["surprise", "anger"]
+    assert counts.tolist() == [[1, 1], [0, 2]]
 
 
 def test_nothing_is_drawn_where_nothing_was_run():

@@ -151,6 +151,14 @@ def test_orders_of_single_runs_go_by_both_intervals():
     assert verdicts(cell("one", 0.7, half=0.04), cell("two", 0.8, half=0.03)) == [("one", "two", "reversed")]
 
 
+def test_orders_over_seeds_of_the_same_people_go_by_both_intervals():
+    one, two = (
+        cell("one", 0.61, 0.62, 0.61, half=0.15, num_seeds=3),
+        cell("two", 0.6, 0.61, 0.6, half=0.15, num_seeds=3),
+    )
+    assert verdicts(one, two) == [("one", "two", "cannot be told apart")]
+
+
 def test_uneven_intervals_are_joined_end_by_end():
     one = Cell("one", "CK+", ({"accuracy": Interval(0.8, 0.77, 0.86)},))
     two = Cell("two", "CK+", ({"accuracy": Interval(0.7, 0.62, 0.74)},))

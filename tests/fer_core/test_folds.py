@@ -17,7 +17,6 @@ from fer_core.folds import (
     groups_of,
     hold_out,
     hold_out_exactly,
-    parts_of,
     roles,
     with_validation,
 )
@@ -133,16 +132,21 @@ def test_folds_that_do_not_part_the_protocols_are_an_error(pairs, num_folds, mes
         folds_of_pairs(pairs, num_folds)
 
 
+def test_a_protocol_of_which_a_fold_is_not_there_is_parted_by_the_others():
+    pairs = [Pair(f"a{fold}", f"b{fold}", True, fold) for fold in (0, 1, 2, 9)]
+    assert folds_of_pairs(pairs, 2) == {"a0": 0, "b0": 0, "a1": 0, "b1": 0, "a2": 1, "b2": 1, "a9": 1, "b9": 1}
+
+
 def test_people_go_with_their_pairs_and_those_of_none_are_always_trained_on():
     groups, paths = ["ann", "bob", "ann", "carl"], ["a0", "b7", "other", "another"]
-    parts = parts_of(2, TEN_FOLDS)
+    parts = [Part(fold, 2, fold_of=folds_of_pairs(TEN_FOLDS, 2)) for fold in range(2)]
     assert fold_by_pairs(groups, paths, parts[0].fold_of).tolist() == [0, 1, 0, -1]
     made = [roles([None] * 4, groups, part, seed=0, paths=paths) for part in parts]
     assert made == [["test", "train", "test", "train"], ["train", "test", "train", "train"]]
 
 
 def test_somebody_in_pairs_of_two_folds_is_an_error():
-    part = parts_of(2, TEN_FOLDS)[0]
+    part = Part(0, 2, fold_of=folds_of_pairs(TEN_FOLDS, 2))
     assert fold_by_pairs(["ann", "ann"], ["a0", "b4"], part.fold_of).tolist() == [0, 0]
     with pytest.raises(InputError, match="ann is in pairs of two folds"):
         roles([None] * 3, ["ann", "bob", "ann"], part, 0, ["a0", "a6", "b5"])
@@ -150,9 +154,10 @@ def test_somebody_in_pairs_of_two_folds_is_an_error():
 
 def test_a_part_tells_its_digest_all_that_divides_the_rows():
     assert Part(1, 4).told == [1, 4, None]
-    told = [part.told for part in (*parts_of(2, TEN_FOLDS), *parts_of(2, TEN_FOLDS[:12]))]
+    own, fewer = folds_of_pairs(TEN_FOLDS, 2), folds_of_pairs(TEN_FOLDS[:12], 2)
+    told = [Part(fold, 2, fold_of=fold_of).told for fold_of in (own, fewer) for fold in range(2)]
     assert len({str(one) for one in told}) == 4
-    assert parts_of(2, TEN_FOLDS)[1].told == told[1]
+    assert Part(1, 2, fold_of=dict(own)).told == told[1]
 
 
 def test_an_official_split_is_kept():
