@@ -62,8 +62,10 @@ def used_options(options: TrainOptions) -> dict[str, Any]:
 
 
 def _used(options: TrainOptions) -> dict[str, Any]:
+    """Without folders, which are inputs and go by what is in them."""
     unused = methods.REGISTRY[options.method](options.method_options).unused
-    return {name: value for name, value in options.method_options if name not in unused}
+    own = {name: value for name, value in options.method_options if name not in unused}
+    return {name: value for name, value in own.items() if not isinstance(value, Path)}
 
 
 def _is_default(options: TrainOptions, name: str) -> bool:
@@ -73,8 +75,6 @@ def _is_default(options: TrainOptions, name: str) -> bool:
 
 def _text(value: Any) -> str:
     match value:
-        case Path():
-            return value.name
         case float():
             return f"{value:g}"
         case tuple() | list():
