@@ -151,7 +151,7 @@ def test_a_cell_that_fails_is_named_and_tried_again(tmp_path: Path) -> None:
     home = tmp_path / "home"
     for _ in range(2):
         told = run(home, *arguments, code=1, **ONE_THREAD)
-        views, classifier = told.values["cells"]
+        classifier, views = told.values["cells"]
         assert (views["ours"], views["runs"], classifier["failed"]) == ({}, 0, None)
         assert told.values["failed"] == [{"row": "Views", "column": "drawn", "error": views["failed"]}]
         assert "there is only one pose" in views["failed"]
