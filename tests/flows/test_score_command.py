@@ -141,7 +141,7 @@ def test_every_picture_of_a_folder_is_scored_by_the_champion(home: Path, photos:
     assert [values["classes"][index] for index in probabilities.argmax(axis=1)] == table["expression"].tolist()
     loaded = Registry(home, None, "fer").predictor(1)
     made = loaded.predict_pictures([(photos / name).read_bytes() for name in table["source_path"]])
-    # another process may compute with another number of threads, and a face found elsewhere by 1e-6 pixels is another crop
+    # another process may use another number of threads; a face that is found a digit elsewhere is another crop
     np.testing.assert_allclose(np.stack(table["embedding"]), made.embedding, atol=2e-4)
     before = manifests(home)
     again = run(home, "score", "--source", str(photos), "--version", "1", "--json").values
