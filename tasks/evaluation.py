@@ -24,6 +24,7 @@ from fer_core.folds import Part
 from fer_core.naming import telling_options, title_of
 from fer_core.predictor import Predictor
 from fer_core.report import Published
+from fer_core.training import TrainingPlan
 from infra.progress import Ticker, logger
 from tasks.made import Level, Made, make
 from tasks.model import chosen_code, plan_of, triplets_of
@@ -65,11 +66,12 @@ def write_evaluation(
         tested: another data set to test on instead.
     """
     told = _told(options, part, tested) if part.fold in (None, 0) else None
-    directory = _directory(options, faces, level, part, tested, told)
+    plan, pairs = plan_of(options, faces, part), _pairs(options, tested)
+    directory = _directory(options, faces, level, plan, pairs, tested, told)
     stage = "evaluate" if part.fold is None else f"evaluate {part.fold + 1}/{part.folds}"
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
-        case = _case(options, faces, level, part, tested)
+        case = _case(options, level, plan, pairs, tested)
         ticker = Ticker("evaluate", len(case.tested.rows_of("test", upright=True)), "faces")
         protocol = PROTOCOLS[case.predictor.description.build_method().protocol]
         assessed = protocol(case, ticker)
@@ -92,10 +94,15 @@ def write_evaluation(
 
 
 def _directory(
-    options: EvaluateOptions, faces: Made, level: Level, part: Part, tested: Tested | None, told: Page | None
+    options: EvaluateOptions,
+    faces: Made,
+    level: Level,
+    plan: TrainingPlan,
+    pairs: list[Pair] | None,
+    tested: Tested | None,
+    told: Page | None,
 ) -> Directory:
     inputs = {"faces": faces.content, "run": level.run.content, "level": level.groups.content}
-    plan, pairs = plan_of(options, faces, part), _pairs(options, tested)
     inputs |= triplets_of(plan)
     inputs |= {} if pairs is None else {"pairs": digest_of(pairs)}
     return Directory(
@@ -131,12 +138,12 @@ def _told(options: EvaluateOptions, part: Part, tested: Tested | None) -> Page:
     )
 
 
-def _case(options: EvaluateOptions, faces: Made, level: Level, part: Part, tested: Tested | None) -> Case:
-    plan = plan_of(options, faces, part)
+def _case(
+    options: EvaluateOptions, level: Level, plan: TrainingPlan, pairs: list[Pair] | None, tested: Tested | None
+) -> Case:
     trained = plan.read_faces()
     table = trained if tested is None else plan.read_tested(tested.faces.path, trained)
     predictor = Predictor(level.run.path, level.groups.path)
-    pairs = _pairs(options, tested)
     triplets = plan.build_method().human_triplets
     return Case(predictor, table, trained, options.seed, options.resamples, pairs, triplets)
 

@@ -20,6 +20,7 @@ from fer_core.directories import folder_at
 from fer_core.errors import InputError
 from fer_core.files import digest_of
 from fer_core.naming import params_of, title_of
+from fer_core.predictor import Predictor
 from fer_core.rivals import decisions_of
 from infra.mlflow_engine import CHALLENGER, CHAMPION, PREVIOUS, Candidate, Registry
 from infra.mlflow_models import PROJECT
@@ -133,29 +134,28 @@ def promote_if_better(home: Path, model_name: str, version: int | None, dry_run:
 
 def _decide(registry: Registry, version: int, champion: int | None, tags: dict[str, str]) -> gate.Decision:
     own = _predictions(registry, version)
-    if champion is not None:
-        _require_one_kind(registry, version, champion)
     names = ("sample_id", "subject", "truth", "decision")
     sample_id, subject, truth, decision = (np.array(own[name].to_pylist()) for name in names)
     if champion is None:
         return gate.decide(decision == truth, None, truth, subject)
+    rival = registry.predictor(champion)
+    _require_one_kind(registry, champion, rival, version)
     if registry.tags_of(champion)["test_rows"] == tags["test_rows"]:
         known = _predictions(registry, champion)
         decision_of = dict(zip(known["sample_id"].to_pylist(), known["decision"].to_pylist(), strict=True))
         rival_decision = np.array([decision_of[name] for name in sample_id.tolist()])
     else:
         logger.info("gate      the champion was tested on other rows: it is run on this version's")
-        rival = registry.predictor(champion)
         require_never_seen(registry, champion, set(rival.level.sample_id.tolist()), version, sample_id.tolist())
         rival_decision = decisions_of(rival, folder_at(tags["faces"]), own)
     return gate.decide(decision == truth, rival_decision == truth, truth, subject)
 
 
-def _require_one_kind(registry: Registry, version: int, champion: int) -> None:
+def _require_one_kind(registry: Registry, champion: int, rival: Predictor, version: int) -> None:
     """Raise InputError where the two models are tested in different ways, so that nothing can be compared."""
-    kinds = [registry.predictor(one).description.build_method() for one in (champion, version)]
-    if kinds[0].protocol != kinds[1].protocol:
-        said = f"version {champion} is tested on {kinds[0].protocol}, version {version} on {kinds[1].protocol}"
+    theirs, own = (one.description.build_method().protocol for one in (rival, registry.predictor(version)))
+    if theirs != own:
+        said = f"version {champion} is tested on {theirs}, version {version} on {own}"
         raise InputError(f"{registry.model_name}: {said}; register it under another --model-name")
 
 

@@ -34,16 +34,10 @@ def _with_one_threshold(files: list[CellFiles]) -> Iterator[tuple[CellFiles, Run
             yield one, described, term, margins.pop()
 
 
-def _convergence(files: list[CellFiles]) -> list[Drawn]:
-    """Training and validation loss of the triplet term by threshold, a picture a column."""
-    drawn: list[Drawn] = []
-    caption = "The weighted triplet term, mean of each epoch; dashed on validation people, without augmentation."
-    for column, own in by_column(files).items():
-        runs = [_loss_run(described, term, threshold) for _, described, term, threshold in _with_one_threshold(own)]
-        if runs:
-            sheet = figures.threshold_convergence(runs)
-            drawn.append(Drawn(f"threshold_convergence-{len(drawn)}", f"Convergence, {column}", caption, sheet))
-    return drawn
+def _convergence(files: list[CellFiles]) -> bytes | None:
+    """Training and validation loss of the triplet term by threshold."""
+    runs = [_loss_run(described, term, threshold) for _, described, term, threshold in _with_one_threshold(files)]
+    return figures.threshold_convergence(runs) if runs else None
 
 
 def _loss_run(described: RunDescription, term: str, threshold: float) -> figures.LossRun:
@@ -73,19 +67,15 @@ def _distances(files: list[CellFiles]) -> list[Drawn]:
     ]
 
 
-def _weights(files: list[CellFiles]) -> list[Drawn]:
-    """The losses over the first mini-batches with equal and with dynamic weights, for each column that has both."""
-    drawn: list[Drawn] = []
-    for column, own in by_column(files).items():
-        traced = [run for run in (read_description(one.run) for one in own if one.run is not None) if run.steps]
-        moving = [run.steps for run in traced if run.method_options.get("variant", "").endswith("_adw")]
-        still = [run.steps for run in traced if run.steps not in moving]
-        if moving and still:
-            equal, dynamic = (_starting(steps[0], "loss_") for steps in (still, moving))
-            sheet = figures.loss_weighting(equal, dynamic, _starting(moving[0], "weight_"))
-            caption = "Unweighted losses over the first mini-batches, with equal and with dynamic weights; the weights."
-            drawn.append(Drawn(f"dynamic_weights-{len(drawn)}", f"Dynamic weights, {column}", caption, sheet))
-    return drawn
+def _weights(files: list[CellFiles]) -> bytes | None:
+    """The losses over the first mini-batches with equal and with dynamic weights, where there are both."""
+    traced = [run for run in (read_description(one.run) for one in files if one.run is not None) if run.steps]
+    moving = [run.steps for run in traced if run.method_options.get("variant", "").endswith("_adw")]
+    still = [run.steps for run in traced if run.steps not in moving]
+    if not moving or not still:
+        return None
+    equal, dynamic = (_starting(steps[0], "loss_") for steps in (still, moving))
+    return figures.loss_weighting(equal, dynamic, _starting(moving[0], "weight_"))
 
 
 def _starting(trace: dict[str, list[float]], prefix: str) -> dict[str, np.ndarray]:
@@ -111,35 +101,24 @@ def _tested(files: list[CellFiles]) -> list[tuple[CellFiles, np.ndarray, list[st
     return found
 
 
-def _panels(
-    name: str, heading: str, caption: str, sheet_of: Callable[..., bytes]
-) -> Callable[[list[CellFiles]], list[Drawn]]:
-    def compare(files: list[CellFiles]) -> list[Drawn]:
-        drawn: list[Drawn] = []
-        for column, own in by_column(files).items():
-            tested = _tested(own)
-            if tested:
-                classes = sorted(set(tested[0][2]))
-                label = np.array([classes.index(truth) for truth in tested[0][2]])
-                sheet = sheet_of({one.row: emb_ND for one, emb_ND, _ in tested}, label, classes, SEED)
-                drawn.append(Drawn(f"{name}-{len(drawn)}", f"{heading}, {column}", caption, sheet))
-        return drawn
+def _panels(sheet_of: Callable[..., bytes]) -> Callable[[list[CellFiles]], bytes | None]:
+    """The same test faces under each model, side by side."""
 
-    return compare
+    def sheet(files: list[CellFiles]) -> bytes | None:
+        tested = _tested(files)
+        if not tested:
+            return None
+        classes = sorted(set(tested[0][2]))
+        label = np.array([classes.index(truth) for truth in tested[0][2]])
+        return sheet_of({one.row: emb_ND for one, emb_ND, _ in tested}, label, classes, SEED)
+
+    return sheet
 
 
-def _roc(files: list[CellFiles]) -> list[Drawn]:
-    """The ROC curves of the cells that were tested on pairs, a picture a column."""
-    drawn: list[Drawn] = []
-    caption = (
-        "True accepts over false accepts of the test pairs, whose people were not trained on. Of folds the mean of "
-        "their TAR at each FAR, as the distances of two networks cannot be compared."
-    )
-    for column, own in by_column(files).items():
-        measured = {one.row: found for one in own if (found := _verified(one)) is not None}
-        if measured:
-            drawn.append(Drawn(f"roc-{len(drawn)}", f"ROC, {column}", caption, figures.roc_curves(measured)))
-    return drawn
+def _roc(files: list[CellFiles]) -> bytes | None:
+    """The ROC curves of the cells that were tested on pairs."""
+    measured = {one.row: found for one in files if (found := _verified(one)) is not None}
+    return figures.roc_curves(measured) if measured else None
 
 
 def _verified(one: CellFiles) -> Verification | None:
@@ -155,23 +134,14 @@ def _verification_of(pairs: pa.Table) -> Verification:
     return verification(pairs["distance"].to_numpy(), same, pairs["fold"].to_numpy())
 
 
-def _recall(files: list[CellFiles]) -> list[Drawn]:
-    """Recall@K and Acc@K of the rows over K, a picture a column."""
-    drawn: list[Drawn] = []
-    caption = (
-        "Recall@K: one of the K nearest test faces shares the expression. Acc@K: the share that does. "
-        "Of each system's first run."
-    )
-    for column, own in by_column(files).items():
-        metrics = {one.row: _metrics(one) for one in own}
-        panels = {
-            title: {row: found for row, values in metrics.items() if (found := _at_k(values, prefix))}
-            for title, prefix in (("Recall@K", "recall_at_"), ("Acc@K", "acc_at_"))
-        }
-        if panels["Recall@K"]:
-            sheet = figures.systems_over_k(panels)
-            drawn.append(Drawn(f"recall_over_k-{len(drawn)}", f"Retrieval, {column}", caption, sheet))
-    return drawn
+def _recall(files: list[CellFiles]) -> bytes | None:
+    """Recall@K and Acc@K of the rows over K."""
+    metrics = {one.row: _metrics(one) for one in files}
+    panels = {
+        title: {row: found for row, values in metrics.items() if (found := _at_k(values, prefix))}
+        for title, prefix in (("Recall@K", "recall_at_"), ("Acc@K", "acc_at_"))
+    }
+    return figures.systems_over_k(panels) if panels["Recall@K"] else None
 
 
 def _metrics(one: CellFiles) -> dict[str, dict[str, float]]:
@@ -184,19 +154,10 @@ def _at_k(metrics: dict[str, dict[str, float]], prefix: str) -> dict[int, float]
     return dict(sorted(ks.items()))
 
 
-def _knn(files: list[CellFiles]) -> list[Drawn]:
-    """Macro F1 of the nearest neighbours' vote over K, computed from the kept embeddings, a picture a column."""
-    drawn: list[Drawn] = []
-    caption = (
-        "Macro F1 of the vote of the K nearest training faces. K = 11 was fixed beforehand; this chooses nothing. "
-        "Of each system's first run."
-    )
-    for column, own in by_column(files).items():
-        found = {one.row: f1 for one in own if (f1 := _knn_f1(one)) is not None}
-        if found:
-            sheet = figures.systems_over_k({"kNN macro F1": found}, marked=KNN_K)
-            drawn.append(Drawn(f"knn_f1_over_k-{len(drawn)}", f"F1 over K, {column}", caption, sheet))
-    return drawn
+def _knn(files: list[CellFiles]) -> bytes | None:
+    """Macro F1 of the nearest neighbours' vote over K, computed from the kept embeddings."""
+    found = {one.row: f1 for one in files if (f1 := _knn_f1(one)) is not None}
+    return figures.systems_over_k({"kNN macro F1": found}, marked=KNN_K) if found else None
 
 
 def _knn_f1(one: CellFiles) -> dict[int, float] | None:
@@ -226,25 +187,91 @@ class Comparison(NamedTuple):
     lacking: str
 
 
+def _picture_a_column(
+    name: str, heading: str, caption: str, sheet_of: Callable[[list[CellFiles]], bytes | None]
+) -> Callable[[list[CellFiles]], list[Drawn]]:
+    """A picture a column, of the columns that have something to show."""
+
+    def draw(files: list[CellFiles]) -> list[Drawn]:
+        sheets = {column: sheet_of(own) for column, own in by_column(files).items()}
+        shown = [(column, sheet) for column, sheet in sheets.items() if sheet is not None]
+        return [
+            Drawn(f"{name}-{number}", f"{heading}, {column}", caption, sheet)
+            for number, (column, sheet) in enumerate(shown)
+        ]
+
+    return draw
+
+
+_NO_THRESHOLD = "no network here has a triplet loss at a single threshold"
 _NO_EMBEDDINGS = "no evaluation here has embeddings of more than three faces with more than two numbers each"
 COMPARED = {
-    "threshold_convergence": Comparison(_convergence, "no network here has a triplet loss at a single threshold"),
-    "interclass_distances": Comparison(_distances, "no network here has a triplet loss at a single threshold"),
+    "threshold_convergence": Comparison(
+        _picture_a_column(
+            "threshold_convergence",
+            "Convergence",
+            "The weighted triplet term, mean of each epoch; dashed on validation people, without augmentation.",
+            _convergence,
+        ),
+        _NO_THRESHOLD,
+    ),
+    "interclass_distances": Comparison(_distances, _NO_THRESHOLD),
     "dynamic_weights": Comparison(
-        _weights, "no column here has a network with equal and one with dynamic weights whose first steps were traced"
+        _picture_a_column(
+            "dynamic_weights",
+            "Dynamic weights",
+            "Unweighted losses over the first mini-batches, with equal and with dynamic weights; the weights.",
+            _weights,
+        ),
+        "no column here has a network with equal and one with dynamic weights whose first steps were traced",
     ),
     "triplet_tsne": Comparison(
-        _panels("triplet_tsne", "Embeddings", "t-SNE of the same test faces under each model.", figures.tsne_panels),
-        _NO_EMBEDDINGS,
-    ),
-    "latent_pca": Comparison(
-        _panels(
-            "latent_pca", "Representations", "The three principal axes of the same test faces.", figures.latent_pca
+        _picture_a_column(
+            "triplet_tsne",
+            "Embeddings",
+            "t-SNE of the same test faces under each model.",
+            _panels(figures.tsne_panels),
         ),
         _NO_EMBEDDINGS,
     ),
-    "roc": Comparison(_roc, "no cell here was tested on pairs"),
-    "recall_over_k": Comparison(_recall, "no evaluation here has Recall@K"),
-    "knn_f1_over_k": Comparison(_knn, "no evaluation here is of expressions that were trained on"),
+    "latent_pca": Comparison(
+        _picture_a_column(
+            "latent_pca",
+            "Representations",
+            "The three principal axes of the same test faces.",
+            _panels(figures.latent_pca),
+        ),
+        _NO_EMBEDDINGS,
+    ),
+    "roc": Comparison(
+        _picture_a_column(
+            "roc",
+            "ROC",
+            "True accepts over false accepts of the test pairs, whose people were not trained on. Of folds the mean of "
+            "their TAR at each FAR, as the distances of two networks cannot be compared.",
+            _roc,
+        ),
+        "no cell here was tested on pairs",
+    ),
+    "recall_over_k": Comparison(
+        _picture_a_column(
+            "recall_over_k",
+            "Retrieval",
+            "Recall@K: one of the K nearest test faces shares the expression. Acc@K: the share that does. "
+            "Of each system's first run.",
+            _recall,
+        ),
+        "no evaluation here has Recall@K",
+    ),
+    "knn_f1_over_k": Comparison(
+        _picture_a_column(
+            "knn_f1_over_k",
+            "F1 over K",
+            "Macro F1 of the vote of the K nearest training faces. K = 11 was fixed beforehand; this chooses nothing. "
+            "Of each system's first run.",
+            _knn,
+        ),
+        "no evaluation here is of expressions that were trained on",
+    ),
 }
 """Figures that show several cells together, by the name an experiment gives them."""
