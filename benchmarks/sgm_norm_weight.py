@@ -20,7 +20,8 @@ from fer_core.losses import sgm_loss
 from fer_core.patches import Patches
 from fer_core.precision import trains_in_bfloat16
 from fer_core.reading import read_faces
-from fer_core.training import TrainingPlan, World, build_network, train
+from fer_core.training import TrainingPlan, build_network, train
+from fer_core.world import World
 
 WEIGHTS = (0.0, 0.01, 0.05, 0.1, 0.3, 1.0)
 CLASSES, SIZE, PATCH, FACE = 8, 64, 44, 48

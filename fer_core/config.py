@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, create_model, model_validator
 from fer_core import backbones, datasets, methods
 from fer_core.datasets.base import Form
 from fer_core.datasets.folders import refuse_inside, require_folder
+from fer_core.engine_options import EngineOptions
 from fer_core.estimate_options import EstimateOptions
 from fer_core.faces.finding import ROTATIONS, Cropping
 from fer_core.folds import Part, with_protocol
@@ -181,7 +182,7 @@ class PrepareOptions(CropOptions, HoldOutOptions, ProofOptions):
         return self
 
 
-class TrainOptions(CropOptions, HoldOutOptions, MethodOptions):
+class TrainOptions(CropOptions, HoldOutOptions, MethodOptions, EngineOptions):
     """Face crops -> run."""
 
     method: Annotated[str, _one_of(methods.REGISTRY)] = Field(
@@ -207,11 +208,6 @@ class TrainOptions(CropOptions, HoldOutOptions, MethodOptions):
     lr: float | None = Field(
         None, gt=0, description="learning rate; unset: the paper's with --weights, else ours (the paper's is too small)"
     )
-    workers: int = Field(0, ge=0, le=1024, description="Ray workers; 0 trains in this process")
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="auto: bfloat16 where it is measured to be faster (benchmarks/precision.py)"
-    )
-    checkpoint_steps: int = Field(50, ge=1, description="a kill loses at most this many steps")
     seed: int = Field(0, ge=0, lt=2**31, description="of initial weights, batches, augmentation and folds")
 
     @model_validator(mode="after")
@@ -230,7 +226,7 @@ class TrainOptions(CropOptions, HoldOutOptions, MethodOptions):
 
     @model_validator(mode="after")
     def _every_worker_has_rows(self) -> Self:
-        if self.workers > self.recipe.batch_size:
+        if self.worker_count.most > self.recipe.batch_size:
             raise ValueError(f"--workers {self.workers} share batches of {self.recipe.batch_size}: use fewer")
         return self
 

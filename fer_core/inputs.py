@@ -12,8 +12,7 @@ from torch import Tensor
 from fer_core.patches import Patches
 from fer_core.reading import FaceTable
 from fer_core.turning import turned_patches
-
-CPU = torch.device("cpu")
+from fer_core.world import CPU
 
 
 class Inputs(Protocol):

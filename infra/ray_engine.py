@@ -21,7 +21,8 @@ from fer_core.checkpoints import FolderStore
 from fer_core.errors import InputError
 from fer_core.files import write_bytes
 from fer_core.runs import PROGRESS, save_run
-from fer_core.training import TrainingPlan, World, train
+from fer_core.training import TrainingPlan, train
+from fer_core.world import World
 
 MAX_FAILURES = 3
 """Restarts of a run whose worker was lost; more than that is no accident."""

@@ -55,7 +55,9 @@ def train_run(options: TrainOptions, faces: Made, part: Part, before: Level | No
         if apart:
             train_apart(plan, directory.path, lambda row: _show(stage, plan, row))
         else:
-            train_with_ray(plan, directory.path, options.workers, address, lambda row: _show(stage, plan, row))
+            train_with_ray(
+                plan, directory.path, options.worker_count.most, address, lambda row: _show(stage, plan, row)
+            )
         for name in LEFTOVERS:
             _remove(directory.path / name)
         history = runs.read_description(directory.path).history

@@ -31,8 +31,9 @@ from fer_core.targets import UNKNOWN, Targets
 from fer_core.training.keeping import Average, Best, Means, State, Steps
 from fer_core.training.networks import build_network, build_objective, load_start
 from fer_core.training.pair_validation import PairValidation
-from fer_core.training.plan import Trained, TrainingPlan, World
+from fer_core.training.plan import Trained, TrainingPlan
 from fer_core.training.validation import Validation
+from fer_core.world import World
 
 Progress = Callable[[dict[str, float]], None]
 

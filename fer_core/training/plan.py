@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from fer_core import methods
 from fer_core.folds import Part
-from fer_core.inputs import CPU
 from fer_core.landmarks.table import with_points
 from fer_core.methods.base import Method, Recipe
 from fer_core.reading import FaceTable, read_faces, read_tested
@@ -69,15 +67,6 @@ class TrainingPlan:
         """The rows of another data set that a model of this plan, trained on `trained`, can be tested on."""
         faces = read_tested(directory, trained.classes, trained.poses)
         return with_points(faces) if self.build_method().inputs == "points" else faces
-
-
-@dataclass(frozen=True)
-class World:
-    """This process among the workers."""
-
-    rank: int = 0
-    size: int = 1
-    device: torch.device = CPU
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from fer_core.methods import Recipe
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import write_picture_shard
 from fer_core.synthetic import Face, landmarks_3d
-from fer_core.training import TrainingPlan, World, train
+from fer_core.training import TrainingPlan, train
 from fer_core.tuple_shards import TRIPLET, shard_name
+from fer_core.world import World
 
 PEOPLE = ("S01", "S02", "S03", "S04", "S05", "S06", "S07", "S09", "S14", "S22")
 KINDS = ("neutral", "happiness", "surprise", "anger")

@@ -18,7 +18,8 @@ from fer_core.methods import Recipe
 from fer_core.reading import read_faces
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import write_picture_shard
-from fer_core.training import TrainingPlan, World, train
+from fer_core.training import TrainingPlan, train
+from fer_core.world import World
 
 FACE, PATCH, TAKES, ROTATIONS = 32, 24, 2, (0.0, 5.0)
 CLASSES = ("happiness", "surprise", "anger")

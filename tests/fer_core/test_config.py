@@ -21,7 +21,7 @@ def test_defaults_run_without_a_source():
     assert made.backbone_name == "resnet18"
     assert (made.crop_size, made.patch_size) == (48, 44)
     assert made.rotations == (-10, -5, 0, 5, 10)
-    assert (made.levels, made.folds, made.workers, made.seed) == (1, None, 0, 0)
+    assert (made.levels, made.folds, made.workers, made.seed) == (1, None, "0", 0)
     assert made.parts == ()
 
 

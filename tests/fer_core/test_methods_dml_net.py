@@ -26,7 +26,8 @@ from fer_core.methods.dml_net import DmlNet
 from fer_core.methods.face_channels import FaceChannels
 from fer_core.shards import write_picture_shard
 from fer_core.targets import Counts, Targets
-from fer_core.training import World, build_network, keeping, train
+from fer_core.training import build_network, keeping, train
+from fer_core.world import World
 
 COUNTS = Counts(labels=3, expressions=3, poses=2, identities=4)
 SMALL = {"fused_size": 16, "embedding_size": 8, "branch_size": 16}

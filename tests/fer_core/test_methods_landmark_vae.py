@@ -25,7 +25,8 @@ from fer_core.landmarks.points import input_vectors
 from fer_core.methods.base import Outputs, Recipe
 from fer_core.methods.landmark_vae import LandmarkObjective, LandmarkVae, LandmarkVaeOptions
 from fer_core.targets import UNKNOWN, Targets, TrainingRows
-from fer_core.training import World, build_network, train
+from fer_core.training import build_network, train
+from fer_core.world import World
 
 MODELS = ("raw", "pca", "vae", "m1", "m2")
 TRAINED = ("vae", "m1", "m2")

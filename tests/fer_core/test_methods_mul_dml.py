@@ -12,7 +12,8 @@ from fer_core.methods.cnn import Cnn
 from fer_core.methods.mul_dml import MulDml
 from fer_core.methods.mul_dml_variants import VARIANTS, voted
 from fer_core.targets import Counts, Targets
-from fer_core.training import World, build_network, train
+from fer_core.training import build_network, train
+from fer_core.world import World
 
 THRESHOLDS, SINGLE, SIZE, WEIGHT, NUM_LABELS = (0.2, 0.5, 0.9), 0.4, 4, 0.7, 3
 SMALL = {"thresholds": THRESHOLDS, "single_threshold": SINGLE, "slice_size": SIZE, "triplet_weight": WEIGHT}

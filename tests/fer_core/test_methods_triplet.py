@@ -12,7 +12,8 @@ from fer_core.methods.sgm import Sgm
 from fer_core.methods.triplet import Triplet
 from fer_core.sampling.triplets import RandomTripletSampler
 from fer_core.targets import Counts, Targets, TrainingRows
-from fer_core.training import World, build_network, train
+from fer_core.training import build_network, train
+from fer_core.world import World
 
 
 def loss_of(emb_BD, margin=1.0):

@@ -15,7 +15,8 @@ from fer_core.methods.base import Outputs
 from fer_core.methods.verification import Composer, Verification
 from fer_core.reading import read_faces
 from fer_core.targets import UNKNOWN, Counts, Targets, TrainingRows
-from fer_core.training import World, build_network, build_objective, train
+from fer_core.training import build_network, build_objective, train
+from fer_core.world import World
 
 TERMS = ("pdm", "pdp", "fbv", "ce", "mtl")
 IDENTITY = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 0, 1]

@@ -29,7 +29,8 @@ from fer_core.reading import read_faces
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import decode_colour
 from fer_core.synthetic import Face, render
-from fer_core.training import World, train
+from fer_core.training import train
+from fer_core.world import World
 
 METHODS = pytest.mark.parametrize("method", ["mul_dml", "sgm"])
 

@@ -12,7 +12,8 @@ from fer_core.methods import REGISTRY
 from fer_core.predictor import Predictor
 from fer_core.reading import read_faces
 from fer_core.rivals import decisions_of
-from fer_core.training import World, train
+from fer_core.training import train
+from fer_core.world import World
 
 
 def assessed(predictor, faces):

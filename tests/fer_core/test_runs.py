@@ -19,7 +19,8 @@ from fer_core.inputs import PatchInputs
 from fer_core.methods import REGISTRY
 from fer_core.reading import read_faces
 from fer_core.targets import Counts
-from fer_core.training import World, build_network, train
+from fer_core.training import build_network, train
+from fer_core.world import World
 
 
 def test_a_run_read_back_is_the_network_that_was_trained(tmp_path, faces_path):  # noqa: F811

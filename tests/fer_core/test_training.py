@@ -25,7 +25,8 @@ from fer_core.folds import Part
 from fer_core.levels import read_level
 from fer_core.reading import read_faces
 from fer_core.targets import Counts
-from fer_core.training import Trained, World, build_network, train
+from fer_core.training import Trained, build_network, train
+from fer_core.world import World
 
 KEPT = ("backbone.conv1.weight", "backbone.layer4.1.conv2.weight", "head.slices.weight")
 

@@ -15,8 +15,9 @@ from fer_core.inputs import PatchInputs
 from fer_core.losses.numerics import NotFiniteError
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import write_picture_shard
-from fer_core.training import World, build_network, train
+from fer_core.training import build_network, train
 from fer_core.training.pair_validation import PairValidation
+from fer_core.world import World
 
 NUM_VALID = 6
 

@@ -9,7 +9,8 @@ from model_fixtures import OPTIONS, MemoryStore, finished, one_thread, plan_of, 
 
 from fer_core.methods import REGISTRY
 from fer_core.shards import write_picture_shard
-from fer_core.training import World, loop, train
+from fer_core.training import loop, train
+from fer_core.world import World
 
 OF_METHOD = OPTIONS | {
     "triplet": {"embedding_size": 8},

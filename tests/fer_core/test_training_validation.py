@@ -31,8 +31,9 @@ from fer_core.methods.base import Objective, Recipe
 from fer_core.reading import read_faces
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import write_picture_shard
-from fer_core.training import World, build_network, train
+from fer_core.training import build_network, train
 from fer_core.training.validation import Validation
+from fer_core.world import World
 
 SPLIT_OF = {"S01": "train", "S02": "train", "S03": "train", "S04": "train", "S14": "valid", "S22": "test"}
 

@@ -11,7 +11,8 @@ import torch.multiprocessing as mp
 from model_fixtures import MemoryStore, faces_path, one_thread, plan_of, silent  # noqa: F401
 
 from fer_core.methods import REGISTRY
-from fer_core.training import World, train
+from fer_core.training import train
+from fer_core.world import World
 
 PRELOAD = ["torch._dynamo", "torch.multiprocessing", "fer_core.training"]
 DRIFT = 1e-3

@@ -13,9 +13,10 @@ from fer_core.methods import REGISTRY
 from fer_core.patches import NUM_VIEWS, Patches
 from fer_core.reading import read_faces
 from fer_core.synthetic import Face, render
-from fer_core.training import World, train
+from fer_core.training import train
 from fer_core.training.loop import _Loop
 from fer_core.turning import turned_patches
+from fer_core.world import World
 
 RNG = np.random.default_rng(0)
 SIZES = [(48, 44), (48, 45), (21, 8), (236, 224)]

@@ -19,8 +19,9 @@ from fer_core.folds import Part
 from fer_core.methods import Recipe
 from fer_core.reading import read_faces
 from fer_core.synthetic import Face, render
-from fer_core.training import TrainingPlan, World, train
+from fer_core.training import TrainingPlan, train
 from fer_core.vocabulary import EIGHT
+from fer_core.world import World
 from infra.mlflow_engine import CHAMPION, Candidate, Registry
 from tasks.scoring import SHARD
 
