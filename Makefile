@@ -1,11 +1,15 @@
 # make demo   the whole pipeline on synthetic faces      make test   the unit tests
 # make check  formatter, linter, types, architecture     make test-slow / test-integration   the other lanes
 # make bench  timings beside the peers; KDEF=FOLDER, FERPLUS=FOLDER, LFW=FOLDER add those on real faces
+# make up     a cluster on this machine by Docker; SOURCES=FOLDER is seen in it as /sources, read-only
+# make down   stop it; its volumes stay; `docker compose --file infra/compose.yaml down --volumes` removes them
 PYTHON ?= python3.11
 BIN := .venv/bin
 HOME_DIR ?= .fer
+SOURCES ?= .sources
+SECRETS := MINIO_PASSWORD RAY_AUTH_TOKEN PREFECT_PASSWORD PREFECT_DB_PASSWORD REDIS_PASSWORD MLFLOW_PASSWORD MLFLOW_DB_PASSWORD MLFLOW_SECRET_KEY
 
-.PHONY: demo test test-slow test-integration check bench clean
+.PHONY: demo test test-slow test-integration check bench up down clean
 
 demo: .venv/ready
 	$(BIN)/python -m flows retrain --home $(HOME_DIR)
@@ -44,6 +48,19 @@ endif
 ifdef LFW
 	.venv-bench/bin/python -m benchmarks.identity_clusters --lfw $(LFW) $(if $(KDEF),--kdef $(KDEF))
 endif
+
+up: infra/.env
+	mkdir -p $(SOURCES)
+	docker compose --file infra/compose.yaml build
+	FER_SOURCES=$(abspath $(SOURCES)) docker compose --file infra/compose.yaml up --detach --wait
+
+down:
+	docker compose --file infra/compose.yaml down
+
+# Made once: the databases keep the passwords they were made with.
+infra/.env:
+	umask 077; for name in $(SECRETS); do echo "$$name=$$(od -vAn -N32 -tx1 /dev/urandom | tr -d ' \n')"; done > $@.new
+	mv $@.new $@
 
 .venv-bench/ready: requirements.txt constraints.txt benchmarks/requirements.txt
 	$(PYTHON) -m venv .venv-bench

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fer_core.inputs import Inputs
+from fer_core.world import ALONE, World
 
 BATCH = 256
 
@@ -28,6 +29,11 @@ class Embeddings:
     logits_NC: np.ndarray | None = None
     pose_logits_NP: np.ndarray | None = None
 
+    def mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> "Embeddings":
+        """`change` of each array that there is."""
+        logits, pose_logits = (None if made is None else change(made) for made in (self.logits_NC, self.pose_logits_NP))
+        return Embeddings(change(self.embedding_ND), logits, pose_logits)
+
     @classmethod
     def joined(cls, parts: list["Embeddings"]) -> "Embeddings":
         """Those of successive batches as one."""
@@ -41,18 +47,28 @@ class Embeddings:
 
 
 def embed_rows(
-    network: nn.Module, inputs: Inputs, rows: np.ndarray, progress: Callable[[int, int], None]
+    network: nn.Module,
+    inputs: Inputs,
+    rows: np.ndarray,
+    progress: Callable[[int, int], None],
+    world: World = ALONE,
 ) -> Embeddings:
     """Embed rows as they are, without augmentation.
 
     Args:
-        progress: called with (rows done, rows) after each batch.
+        network: in eval mode, on the device of the inputs.
+        progress: called with (rows done, rows) of this worker after each batch.
+        world: the workers that share the rows. Shares are cut at batches, so that none differs from one process'; each
+            worker gets all embeddings.
     """
+    own = rows[world.share(len(rows), BATCH)]
     parts = []
-    for start in range(0, len(rows), BATCH):
-        parts.append(embed(network, inputs.plain(rows[start : start + BATCH])))
-        progress(min(start + BATCH, len(rows)), len(rows))
-    return Embeddings.joined(parts)
+    for start in range(0, len(own), BATCH):
+        parts.append(embed(network, inputs.plain(own[start : start + BATCH])))
+        progress(min(start + BATCH, len(own)), len(own))
+    # a worker without a row still has to know what a row of the others' looks like
+    found = Embeddings.joined(parts) if parts else embed(network, inputs.plain(rows[:1])).mapped(lambda made: made[:0])
+    return found.mapped(lambda made: world.joined(torch.from_numpy(made)).numpy())
 
 
 @torch.inference_mode()

@@ -1,10 +1,11 @@
 """The options of how training is run: by how many workers, where checkpoints go, how a step is computed."""
 
 import re
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from fer_core.credentials import OF_OBJECT_STORES, require_no_credentials
 from fer_core.options import Frozen
 
 MOST_WORKERS = 1024
@@ -53,14 +54,23 @@ class EngineOptions(Frozen):
         None,
         ge=2,
         description="rows that a worker puts through the network at once, to save memory; the loss stays that of the "
-        "whole batch; unset: all its rows",
+        "whole batch, batch norm's statistics become those of as many rows of each worker; unset: all its rows",
     )
     compiled: bool = Field(False, description="compile the network with torch.compile (needs a C++ compiler)")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where it is measured to be faster (benchmarks/precision.py)"
     )
-    checkpoint_steps: int = Field(50, ge=1, description="a kill loses at most this many steps")
+    checkpoint_steps: int = Field(
+        50,
+        ge=1,
+        description="a kill loses at most this many steps; over workers, those of checkpoints on their way too",
+    )
     profile: bool = Field(False, description="print where a step's time goes; waits for the device to know it")
+
+    @model_validator(mode="after")
+    def _storage_holds_no_secret(self) -> Self:
+        require_no_credentials(self.storage or "", "--storage", OF_OBJECT_STORES)
+        return self
 
     @property
     def worker_count(self) -> WorkerCount:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from fer_core.evaluation.measure import KNN_K
 from fer_core.evaluation.neighbours import nearest
+from fer_core.world import ALONE, World
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,12 +35,14 @@ class LabelAudit:
         return len(self.index)
 
 
-def audit_labels(emb_ND: np.ndarray, label_N: np.ndarray, num_classes: int, k: int = KNN_K) -> LabelAudit:
+def audit_labels(
+    emb_ND: np.ndarray, label_N: np.ndarray, num_classes: int, k: int = KNN_K, world: World = ALONE
+) -> LabelAudit:
     """The images of which more than half of the K nearest others (Euclidean) carry one other label.
 
     Worst first: the largest share, then the nearest neighbour with the proposed label, then the lower row. An image is
     not its own neighbour, an equal copy of it is. K above N - 1 takes all others. Memory beside the embeddings is
-    O(N K).
+    O(N K). `world` are the workers that share the search; each gets the whole result.
 
     Raises ValueError for labels that are not integers in 0..num_classes - 1, one for each image, and as `nearest` does
     (NaN, infinity, K < 1, fewer than two images).
@@ -48,7 +51,7 @@ def audit_labels(emb_ND: np.ndarray, label_N: np.ndarray, num_classes: int, k: i
         raise ValueError(f"Labels are {label_N.dtype} {label_N.shape}; an integer for each embedding is needed.")
     if label_N.size and not 0 <= label_N.min() <= label_N.max() < num_classes:
         raise ValueError(f"Labels from {label_N.min()} to {label_N.max()}; 0 to {num_classes - 1} is needed.")
-    index_NK, distance_NK = nearest(emb_ND, emb_ND, k, exclude_self=True)
+    index_NK, distance_NK = nearest(emb_ND, emb_ND, k, exclude_self=True, world=world)
     label_NK = label_N[index_NK]
     # A label of more than half of the neighbours holds the middle place when they are sorted.
     middle_N = np.sort(label_NK, axis=1)[:, label_NK.shape[1] // 2]

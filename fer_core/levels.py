@@ -13,6 +13,8 @@ from fer_core.files import write_table
 from fer_core.reading import FaceTable
 from fer_core.runs import load_network, read_description
 from fer_core.subdivision import Mixtures, fit_mixtures
+from fer_core.training import TrainingPlan
+from fer_core.world import ALONE, World
 
 LABELS, MIXTURES, EMBEDDINGS = "labels.parquet", "mixtures.parquet", "embeddings.parquet"
 FILES = (LABELS, MIXTURES, EMBEDDINGS)
@@ -47,16 +49,39 @@ class Level:
 
 
 def make_level(
-    folder: Path, run: Path, faces: FaceTable, num_components: int, seed: int, progress: Callable[[int, int], None]
+    folder: Path,
+    run: Path,
+    faces: FaceTable,
+    num_components: int,
+    seed: int,
+    progress: Callable[[int, int], None],
+    world: World = ALONE,
 ) -> Mixtures:
     """Embed the upright training rows with the run's network, fit, and write the level's three files.
+
+    Args:
+        world: the workers that share the work; the first one writes.
 
     Raises:
         InputError: the disk is full.
     """
     rows = faces.rows_of("train", upright=True)
-    embedding_ND = embed_rows(load_network(run), read_description(run).inputs(faces), rows, progress).embedding_ND
-    mixtures = fit_mixtures(embedding_ND, faces.label[rows], num_components, seed)
+    network, inputs = load_network(run).to(world.device), read_description(run).inputs(faces, world.device)
+    embedding_ND = embed_rows(network, inputs, rows, progress, world).embedding_ND
+    mixtures = fit_mixtures(embedding_ND, faces.label[rows], num_components, seed, world=world)
+    if world.rank == 0:
+        _write(folder, faces, rows, embedding_ND, mixtures)
+    return mixtures
+
+
+def make_level_of(
+    world: World, folder: Path, run: Path, plan: TrainingPlan, num_components: int, seed: int
+) -> Mixtures:
+    """`make_level` for a worker, which reads the faces of the plan itself."""
+    return make_level(folder, run, plan.read_faces(), num_components, seed, lambda *_: None, world)
+
+
+def _write(folder: Path, faces: FaceTable, rows: np.ndarray, embedding_ND: np.ndarray, mixtures: Mixtures) -> None:
     names = pa.array(faces.sample_id[rows])
     labels = {"sample_id": names, "class": faces.label[rows], "group": mixtures.labels_N}
     used = np.flatnonzero(mixtures.weights > 0)
@@ -74,7 +99,6 @@ def make_level(
             }
         ),
     )
-    return mixtures
 
 
 def read_level(folder: Path) -> Level:

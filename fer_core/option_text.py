@@ -1,6 +1,7 @@
 """Options as people write them: in YAML files, by name on the command line, and misspelt."""
 
 import difflib
+import re
 import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,6 +11,17 @@ import yaml
 from pydantic import BaseModel
 
 from fer_core.errors import InputError
+
+_BASE_60 = re.compile(r"[-+]?\d[\d_]*(:[0-5]?\d)+(\.[\d_]*)?")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads 2:8 as 128, a number to base 60; here it is what is written."""
+
+    def resolve(self, kind: type, value: Any, implicit: Any) -> str:
+        if kind is yaml.ScalarNode and implicit[0] and _BASE_60.fullmatch(value):
+            return self.DEFAULT_SCALAR_TAG
+        return super().resolve(kind, value, implicit)
 
 
 def read_options(file: Path, called: str, wanted: str) -> dict[str, Any]:
@@ -23,7 +35,7 @@ def read_options(file: Path, called: str, wanted: str) -> dict[str, Any]:
         InputError: it cannot be read, is not YAML, or is no mapping.
     """
     try:
-        values = yaml.safe_load(file.read_text())
+        values = yaml.load(file.read_text(), Loader=_Loader)
     except OSError as error:
         raise InputError(f"{called} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

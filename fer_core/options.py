@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict
 class Frozen(BaseModel):
     """A configuration that is validated once and then passed, never rebuilt."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
 
 
 def merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -51,6 +51,10 @@ def draw_views(seed: int, epoch: int, rows_B: np.ndarray, flips: bool = True) ->
     """The view of each row in an epoch, int64 (B,): goes by (seed, epoch, row) alone, whichever worker draws it.
 
     Without `flips` the same place, as it is.
+
+    Args:
+        rows_B: places in the table of the rows that are trained on, which is the same one on every worker: so each
+            picture of a sample, turned by its own angle, has a view of its own.
     """
     keys = np.asarray(rows_B, dtype=np.uint64) + np.uint64(epoch * 0x9E3779B97F4A7C15 % 2**64)
     keys = _mixed(_mixed(keys) ^ np.uint64(seed))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -18,12 +19,15 @@ from fer_core.methods.base import Method
 from fer_core.reading import FaceTable
 from fer_core.targets import Counts
 from fer_core.training import Trained, TrainingPlan, build_network
+from fer_core.world import CPU
 
 DESCRIPTION = "run.json"
 NETWORK = "network.safetensors"
 FILES = (DESCRIPTION, NETWORK)
 PROGRESS = "progress.jsonl"
 """Rows shown while training, with images a second; beside the run's files, as no two runs measure alike."""
+PROFILE = "profile.json"
+"""Where a step's time went, where somebody asked; beside the run's files likewise."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,13 @@ class RunDescription:
         method = methods.REGISTRY[self.method]
         return method(method.Options(**self.method_options))
 
-    def inputs(self, faces: FaceTable) -> Inputs:
-        """What the network sees of some faces.
+    def inputs(self, faces: FaceTable, device: torch.device = CPU) -> Inputs:
+        """What the network sees of some faces, on the device.
 
         Raises:
             InputError: they have another number of landmarks than those that it was trained on.
         """
-        inputs = inputs_of(self.build_method().inputs, faces, self.face_size, self.patch)
+        inputs = inputs_of(self.build_method().inputs, faces, self.face_size, self.patch, device)
         if inputs.numbers != self.counts["numbers"]:
             own, others = self.counts["numbers"] // 6, inputs.numbers // 6
             raise InputError(f"the model looks at {own} landmarks and {faces.directory.name} has {others} of a face")
@@ -78,11 +82,19 @@ def save_run(folder: Path, plan: TrainingPlan, trained: Trained) -> None:
     values = {name: value for name, value in known.items() if name in names}
     write_atomically(folder / NETWORK, lambda temporary: save_file(trained.state, temporary))
     write_json(folder / DESCRIPTION, values)
+    if trained.profile is not None:
+        write_json(folder / PROFILE, trained.profile)
 
 
 def read_description(folder: Path) -> RunDescription:
     """How the run in `folder` was made."""
     return RunDescription(**json.loads((folder / DESCRIPTION).read_text()))
+
+
+def profile_of(folder: Path) -> dict[str, list[dict[str, Any]]] | None:
+    """Where a step's time went while the run was trained, as training.profiling gives it; None where nobody asked."""
+    file = folder / PROFILE
+    return json.loads(file.read_text()) if file.exists() else None
 
 
 def speed_of(folder: Path) -> dict[str, float]:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 from upath import UPath
 
+from fer_core.credentials import OF_OBJECT_STORES, require_no_credentials
 from fer_core.directories import MANIFEST, read_columns, read_manifest
 from fer_core.errors import InputError
 from fer_core.estimated_expressions import EXPRESSIONS
@@ -81,8 +82,10 @@ def require_place(uri: str) -> None:
     """Raise InputError unless a path or fsspec URI names a folder that outlives the command.
 
     Raises:
-        InputError: its protocol is unknown, needs a package that is not installed, or keeps nothing; or it is empty.
+        InputError: its protocol is unknown, needs a package that is not installed, or keeps nothing; it is empty, or
+            carries credentials.
     """
+    require_no_credentials(uri, "--stream", OF_OBJECT_STORES)
     try:
         place = UPath(uri)
         is_named = bool(uri) and bool(place.path.strip("/")) and place.protocol != "memory"
@@ -169,4 +172,4 @@ class PictureStream:
         first, last = self._first[block], self._first[block + 1] - 1
         file = UPath(self._places.files[self._places.file_N[first]])
         end = self._places.offset_N[last] + self._places.length_N[last]
-        return file.fs.cat_file(file.path, int(self._places.offset_N[first]), int(end))
+        return file.fs.cat_file(file.path, start=int(self._places.offset_N[first]), end=int(end))

@@ -3,29 +3,22 @@
 N samples, M members of one class or group, D embedding size, K components of one class, G groups over all classes.
 """
 
-import warnings
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 
-Covariance = Literal["diag", "spherical"]
+from fer_core.gaussian_mixtures import Covariance, Gaussians, SharedRows, fit, log_joint, maximized
+from fer_core.world import ALONE, World
+
 Embeddings = ArrayLike | torch.Tensor
 Labels = ArrayLike | torch.Tensor
 
 REG_COVAR = 1e-6
 """Share of the mean variance of all embeddings that is added to every variance: equal samples keep a density, and no
 result depends on the scale of the embeddings."""
-
-NUM_STARTS = 3
-"""Starts of EM a class, of which the likeliest result is kept."""
-
-MAX_ITERATIONS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +44,21 @@ class Mixtures:
 
 
 def fit_mixtures(
-    emb_ND: Embeddings, labels_N: Labels, num_components: int, seed: int, *, covariance: Covariance = "diag"
+    emb_ND: Embeddings,
+    labels_N: Labels,
+    num_components: int,
+    seed: int,
+    *,
+    covariance: Covariance = "diag",
+    world: World = ALONE,
 ) -> Mixtures:
     """Fit a mixture of `num_components` Gaussians to each class by EM, and relabel every sample by class and component.
 
     The offset of a class grows by `num_components` a class (sgm, Algorithm 2), so no two classes share a label. Within
     a class the largest component comes first. One component is the exact mean and variance. A class with fewer
     distinct samples than components gets only that many, and a component that no sample prefers is dropped; the labels
-    of what is missing stay unused. Computed in float64 on the CPU; the same input and seed give the same result.
+    of what is missing stay unused. Computed in float64; the same input and seed give the same result, to rounding, with
+    any number of workers.
 
     Args:
         emb_ND: (N, D) embeddings.
@@ -66,6 +66,7 @@ def fit_mixtures(
         num_components: components a class, the level of Algorithm 2.
         seed: not negative; each class starts EM from a seed of its own, derived from it.
         covariance: "diag", one variance a dimension, or "spherical", one a component (what `sgm_loss` assumes).
+        world: the workers that share the rows; each has all embeddings, and gets the whole result.
 
     Raises:
         ValueError: emb_ND not finite, shapes that do not fit, num_components below 1, another covariance.
@@ -79,7 +80,7 @@ def fit_mixtures(
     classes = np.unique(labels_N)
     seeds = np.random.SeedSequence(seed).generate_state(len(classes))
     fits = {
-        label: _fit_class(emb_ND[labels_N == label], num_components, int(class_seed), covariance, floor)
+        label: _fit_class(emb_ND[labels_N == label], num_components, int(class_seed), covariance, floor, world)
         for label, class_seed in zip(classes.tolist(), seeds, strict=True)
     }
     return _number_groups(labels_N, fits, num_components)
@@ -107,102 +108,73 @@ def top_k(emb_ND: Embeddings, labels_N: Labels, k: int) -> dict[int, NDArray[np.
     return galleries
 
 
-class _Gaussians(NamedTuple):
+class _ClassFit(NamedTuple):
     means_KD: NDArray[np.float64]
     variances_KD: NDArray[np.float64]
     weights_K: NDArray[np.float64]
-
-
-class _ClassFit(NamedTuple):
-    gaussians: _Gaussians
     component_M: NDArray[np.int64]
     log_likelihood: float
     converged: bool
 
 
 def _fit_class(
-    emb_MD: NDArray[np.float64], num_components: int, seed: int, covariance: Covariance, floor: float
+    emb_MD: NDArray[np.float64], num_components: int, seed: int, covariance: Covariance, floor: float, world: World
 ) -> _ClassFit:
     """Mixture of one class, its components by size, none of them empty."""
-    # Centred: EM takes a variance as E[x^2] - E[x]^2, which cancels far from the origin.
     center_D = emb_MD.mean(axis=0)
-    centred_MD = emb_MD - center_D
-    num_components = min(num_components, len(np.unique(emb_MD, axis=0)))
+    rows = SharedRows(torch.from_numpy(emb_MD - center_D), world)
+    num_components = _num_distinct(emb_MD, num_components)
     if num_components == 1:
-        fitted, converged = _one_gaussian(centred_MD, covariance, floor), True
+        fitted, converged = _one_gaussian(rows, covariance, floor), True
     else:
-        fitted, converged = _expectation_maximization(centred_MD, num_components, seed, covariance, floor)
+        fitted, converged = fit(rows, num_components, seed, covariance, floor)
 
-    preferred_M = _log_joint(centred_MD, fitted).argmax(axis=1)
+    preferred_R = rows.each(lambda rows_RD: log_joint(rows_RD, fitted)[0].argmax(dim=0))
+    preferred_M = rows.world.joined(preferred_R).cpu().numpy()
     sizes_K = np.bincount(preferred_M, minlength=num_components)
     by_size_K = (-sizes_K).argsort(kind="stable")
-    used = by_size_K[: np.count_nonzero(sizes_K)]
-    means_KD, variances_KD, weights_K = (values[used] for values in fitted)
-    kept = _Gaussians(means_KD, variances_KD, weights_K / weights_K.sum())
-    return _ClassFit(
-        gaussians=kept._replace(means_KD=means_KD + center_D),
-        component_M=by_size_K.argsort()[preferred_M],
-        log_likelihood=float(logsumexp(_log_joint(centred_MD, kept), axis=1).sum()),
-        converged=converged,
-    )
+    used = by_size_K[: np.count_nonzero(sizes_K)].tolist()
+    means_SKD, variances_SKD, weights_SK = (values[:, used] for values in fitted)
+    kept = Gaussians(means_SKD, variances_SKD, weights_SK / weights_SK.sum())
+    log_likelihood = rows.total(lambda rows_RD: log_joint(rows_RD, kept).logsumexp(dim=1).sum())
+    means_KD, variances_KD, weights_K = (values[0].cpu().numpy() for values in kept)
+    component_M = by_size_K.argsort()[preferred_M]
+    return _ClassFit(means_KD + center_D, variances_KD, weights_K, component_M, float(log_likelihood), converged)
 
 
-def _one_gaussian(centred_MD: NDArray[np.float64], covariance: Covariance, floor: float) -> _Gaussians:
-    variance_1D = np.square(centred_MD).mean(axis=0, keepdims=True) + floor
-    if covariance == "spherical":
-        variance_1D = np.full_like(variance_1D, variance_1D.mean())
-    return _Gaussians(np.zeros_like(variance_1D), variance_1D, np.ones(1))
+def _num_distinct(emb_MD: NDArray[np.float64], most: int) -> int:
+    """How many different rows there are, counted to `most`: the first rows nearly always tell."""
+    seen = len(np.unique(emb_MD[: 8 * most], axis=0))
+    return most if seen >= most else min(most, len(np.unique(emb_MD, axis=0)))
 
 
-def _expectation_maximization(
-    centred_MD: NDArray[np.float64], num_components: int, seed: int, covariance: Covariance, floor: float
-) -> tuple[_Gaussians, bool]:
-    mixture = GaussianMixture(
-        num_components,
-        covariance_type=covariance,
-        reg_covar=floor,
-        max_iter=MAX_ITERATIONS,
-        n_init=NUM_STARTS,
-        random_state=seed,
-    )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # told by `converged`
-        mixture.fit(centred_MD)
-    means_KD = mixture.means_
-    variances_KD = np.broadcast_to(mixture.covariances_.reshape(num_components, -1), means_KD.shape)
-    return _Gaussians(means_KD, variances_KD, mixture.weights_), bool(mixture.converged_)
-
-
-def _log_joint(emb_MD: NDArray[np.float64], gaussians: _Gaussians) -> NDArray[np.float64]:
-    """(M, K) log of weight * density of each component."""
-    columns = [
-        np.log(weight) - 0.5 * (np.square(emb_MD - mean_D) / variance_D + np.log(2 * np.pi * variance_D)).sum(axis=1)
-        for mean_D, variance_D, weight in zip(*gaussians, strict=True)
-    ]
-    return np.stack(columns, axis=1)
+def _one_gaussian(rows: SharedRows, covariance: Covariance, floor: float) -> Gaussians:
+    square_D = rows.total(lambda rows_RD: rows_RD.square().sum(dim=0))
+    moments_X = torch.cat([square_D.new_tensor([rows.count]), torch.zeros_like(square_D), square_D])
+    return maximized(moments_X[None, None], covariance, floor)
 
 
 def _number_groups(labels_N: NDArray[np.int64], fits: dict[int, _ClassFit], num_components: int) -> Mixtures:
     num_groups = len(fits) * num_components
-    num_dims = next(iter(fits.values())).gaussians.means_KD.shape[1]
+    num_dims = next(iter(fits.values())).means_KD.shape[1]
     group_N = np.empty(len(labels_N), dtype=np.int64)
     means = np.full((num_groups, num_dims), np.nan)
     variances = np.full_like(means, np.nan)
     weights = np.zeros(num_groups)
-    for position, (label, fit) in enumerate(fits.items()):
+    for position, (label, own) in enumerate(fits.items()):
         offset = position * num_components
-        group_N[labels_N == label] = offset + fit.component_M
-        used = slice(offset, offset + len(fit.gaussians.weights_K))
-        means[used], variances[used], weights[used] = fit.gaussians
+        group_N[labels_N == label] = offset + own.component_M
+        used = slice(offset, offset + len(own.weights_K))
+        means[used], variances[used], weights[used] = own.means_KD, own.variances_KD, own.weights_K
     return Mixtures(
         labels_N=group_N,
         means=means,
         variances=variances,
         weights=weights,
         class_of=np.repeat(np.array(list(fits), dtype=np.int64), num_components),
-        num_components_of={label: len(fit.gaussians.weights_K) for label, fit in fits.items()},
-        log_likelihood=sum(fit.log_likelihood for fit in fits.values()),
-        converged=all(fit.converged for fit in fits.values()),
+        num_components_of={label: len(own.weights_K) for label, own in fits.items()},
+        log_likelihood=sum(own.log_likelihood for own in fits.values()),
+        converged=all(own.converged for own in fits.values()),
     )
 
 

@@ -7,6 +7,8 @@ is sent: so what is written for many is also what one computes.
 from dataclasses import dataclass
 
 import torch
+import torch.distributed as dist
+from torch import Tensor
 
 CPU = torch.device("cpu")
 
@@ -24,3 +26,35 @@ class World:
     rank: int = 0
     size: int = 1
     device: torch.device = CPU
+
+    def share(self, count: int, multiple: int = 1) -> slice:
+        """Which of `count` rows are this worker's: shares in the order of the ranks, as even as whole multiples allow.
+
+        A share begins at a multiple of `multiple` and may be empty.
+        """
+        pieces = -(-count // multiple)
+        start, stop = (min(count, pieces * rank // self.size * multiple) for rank in (self.rank, self.rank + 1))
+        return slice(start, stop)
+
+    def joined(self, own: Tensor) -> Tensor:
+        """The rows of all workers in the order of their ranks, on every worker, where `own` is.
+
+        The workers may have different numbers of rows, and none; the rest of the shape and the type are the same.
+        """
+        if self.size == 1:
+            return own
+        counts = torch.cat(self._gathered(torch.tensor([len(own)]))).tolist()
+        padded = own.new_zeros(max(counts), *own.shape[1:])
+        padded[: len(own)] = own
+        parts = self._gathered(padded)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)]).to(own.device)
+
+    def _gathered(self, own: Tensor) -> list[Tensor]:
+        sent = own.to(self.device)
+        parts = [torch.empty_like(sent) for _ in range(self.size)]
+        dist.all_gather(parts, sent)
+        return parts
+
+
+ALONE = World()
+"""One process."""

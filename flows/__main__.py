@@ -13,6 +13,7 @@ from typing import Any
 
 from fer_core.errors import InputError
 from infra.progress import logger, show_progress
+from infra.redaction import redacted
 from infra.settings import Settings, engine_environment
 
 COMMANDS = (
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> int:
     try:
         return _run(arguments)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {redacted(str(error))}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("interrupted: run the same command again and it goes on where it was", file=sys.stderr)
@@ -112,7 +113,8 @@ def _run_flow(command: str, options: Any, started: float) -> dict[str, Any]:
     with prefect_engine.prefect_server(options.home, settings.prefect_api_url) as server:
         commands = importlib.import_module("flows.commands")
         exceptions = importlib.import_module("prefect.exceptions")
-        with prefect_engine.flows_of(server):
+        ray_cluster = importlib.import_module("infra.ray_cluster")
+        with prefect_engine.flows_of(server), prefect_engine.secrets_of_block(), ray_cluster.kept_cluster():
             logger.info("%-9s engines are up", command)
             start_up = round(time.perf_counter() - started, 3)
             try:

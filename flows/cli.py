@@ -164,4 +164,5 @@ def _explain(error: ValidationError, options_class: type[BaseModel]) -> str:
 
 def _unknown(option: str, options_class: type[BaseModel]) -> str:
     names = ["--" + name.replace("_", "-") for name in option_names(options_class)]
-    return f"unknown option {option}; {suggestion(option.split('=')[0], names)}"
+    name = option.split("=")[0]  # its value may be a secret
+    return f"unknown option {name}; {suggestion(name, names)}"

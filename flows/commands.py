@@ -1,12 +1,15 @@
 """The commands: each brings a source as far as its name says. What stands already is used again."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
 
 from prefect import flow
 
 from fer_core.config import (
     DirectoriesOptions,
     EvaluateOptions,
+    HomeOptions,
     IngestOptions,
     PrepareOptions,
     PromoteOptions,
@@ -19,9 +22,23 @@ from flows import stages
 from flows.experiment import experiment as experiment
 from flows.scoring import score as score
 from flows.summary import Summary
+from infra.prefect_engine import secrets_of_block
 from tasks.housekeeping import choose_removable, prove_directories, remove_directories, survey_home
 from tasks.inspection import inspect_source, prove_catalog, prove_faces
 from tasks.registry import promote_if_better, register_model
+
+Options = TypeVar("Options", bound=HomeOptions)
+
+
+def with_secrets(run: Callable[[Options], dict[str, Any]]) -> Callable[[Options], dict[str, Any]]:
+    """Of a flow that a Prefect server deploys: the secrets that its process is told to take from a block."""
+
+    @wraps(run)
+    def run_with_secrets(options: Options) -> dict[str, Any]:
+        with secrets_of_block():
+            return run(options)
+
+    return run_with_secrets
 
 
 @flow(name="ingest-command")
@@ -82,6 +99,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
 
 
 @flow
+@with_secrets
 def retrain(options: RetrainOptions) -> dict[str, Any]:
     """Source folder -> promoted model."""
     catalog = stages.ingest(options)
@@ -98,6 +116,7 @@ def retrain(options: RetrainOptions) -> dict[str, Any]:
 
 
 @flow
+@with_secrets
 def promote(options: PromoteOptions) -> dict[str, Any]:
     """Challenger -> champion, if it is better."""
     promotion = promote_if_better(options.home, options.model_name, options.version, options.dry_run)

@@ -11,7 +11,7 @@ from fer_core.experiments.options import CellPlan, ExperimentOptions, cells_of
 from fer_core.experiments.results import Cell
 from flows import stages
 from flows.summary import Summary
-from infra.ray_engine import cluster
+from infra.ray_cluster import cluster
 from infra.settings import Settings
 from tasks.evaluation import Tested
 from tasks.experiment import (

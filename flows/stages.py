@@ -3,7 +3,10 @@
 A stage without a `part` is of the official split or the hold-out.
 """
 
+from typing import TypeVar
+
 from prefect import flow
+from prefect.states import Completed
 
 from fer_core.config import CatalogOptions, CropOptions, EvaluateOptions, PrepareOptions, SubdivideOptions, TrainOptions
 from fer_core.folds import Part
@@ -12,6 +15,8 @@ from tasks.evaluation import Tested, write_evaluation
 from tasks.made import Fold, Level, Made
 from tasks.model import train_run, write_level
 from tasks.tuples import write_tuples
+
+Value = TypeVar("Value")
 
 
 @flow
@@ -36,7 +41,8 @@ def draw_tuples(options: PrepareOptions, faces: Made, repair: bool = False) -> M
 @flow
 def train(options: TrainOptions, faces: Made, part: Part | None = None) -> Made:
     """Face crops -> run: level 1 of Algorithm 2."""
-    return train_run(options, faces, part or options.hold_out)
+    run = train_run(options, faces, part or options.hold_out)
+    return _told(run, run)
 
 
 @flow
@@ -47,7 +53,7 @@ def subdivide(options: SubdivideOptions, faces: Made, run: Made, part: Part | No
     for number in range(2, options.levels + 1):
         run = train_run(options, faces, part, before=levels[-1])
         levels.append(Level(run, write_level(options, faces, run, number, part)))
-    return levels
+    return _told(levels, *(level.run for level in levels[1:]))
 
 
 @flow
@@ -67,3 +73,12 @@ def cross_validate(options: EvaluateOptions, faces: Made) -> list[Fold]:
         levels = subdivide(options, faces, run, part)
         folds.append(Fold(levels, evaluate(options, faces, levels[-1], part)))
     return folds
+
+
+def _told(value: Value, *runs: Made) -> Value:
+    """A flow's value, with a final state that says how often the runs had to go on; its caller gets the value."""
+    restarts = [sentence for run in runs for sentence in run.restarts]
+    if not restarts:
+        return value
+    number = f"{len(restarts)} restart{'s' * (len(restarts) > 1)}"
+    return Completed(data=value, message=f"trained with {number}: {'; '.join(restarts)}")  # type: ignore[return-value]

@@ -4,6 +4,7 @@ from typing import Any, Self
 
 from fer_core.experiments.options import CellPlan
 from fer_core.housekeeping import KIND_OF, Entry
+from fer_core.runs import profile_of
 from fer_core.scoring import PREDICTIONS
 from flows import dry_run, matrix
 from tasks.evaluation import REPORT
@@ -103,12 +104,14 @@ class Summary:
     def model(self, run: Made, levels: list[Level]) -> Self:
         """The first run, and the levels made from it; of the last run what came out."""
         self._count(*([made for level in levels for made in level.stages] or [run]))
+        self._restarted(*([level.run for level in levels] or [run]))
         run = levels[-1].run if levels else run
         final = run.summary["final"]
         self.values |= {
             "run": str(run.path),
             "metrics": {f"train_{name}": final[name] for name in ("loss", "accuracy") if name in final},
             "final_loss": final.get("loss"),
+            "profile": profile_of(run.path),
             "model_version": None,
             "champion": None,
             "verdict": None,
@@ -126,6 +129,7 @@ class Summary:
         """Means and deviations over the folds, and the report of the first where there is no other."""
         for fold in folds:
             self._count(*[made for level in fold.levels for made in level.stages], fold.evaluation)
+            self._restarted(*(level.run for level in fold.levels))
         metrics = self.values.get("metrics", {}) | {f"{prefix}{name}": value for name, value in means.items()}
         report = str(folds[0].evaluation.path / REPORT) if folds else None
         empty = {"final_loss": None, "model_version": None, "champion": None, "verdict": None, "report": report}
@@ -150,6 +154,9 @@ class Summary:
     def _count(self, *stages: Made) -> None:
         for made in stages:
             self._took(made.stage.split()[0], made.seconds, made.reused)
+
+    def _restarted(self, *runs: Made) -> None:
+        self.values.setdefault("restarts", []).extend(sentence for run in runs for sentence in run.restarts)
 
     def _took(self, stage: str, seconds: float, reused: bool) -> None:
         """Stages that are run several times count together, as reused only where none of them had to be done."""
@@ -232,6 +239,8 @@ def _results(values: dict[str, Any]) -> str:
         rows += [("damaged", ", ".join(values["damaged"]) or f"none of {values['files']} files")]
     if values.get("repaired"):
         rows += [("repaired", ", ".join(values["repaired"]))]
+    if values.get("restarts"):
+        rows += [("restarts", "; ".join(values["restarts"]))]
     rows += [("reused", ", ".join(values.get("reused", [])) or "nothing")]
     rows += [("seconds", ", ".join(f"{stage} {took:.1f}" for stage, took in values.get("seconds", {}).items()))]
     width = max(len(name) for name, _ in rows)

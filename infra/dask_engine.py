@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
-from dask.distributed import Client, as_completed
+from dask.distributed import Client, KilledWorker, as_completed
 
 from fer_core.errors import InputError
 
 _LOOPBACK = {"dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0"}
 """Scheduler and worker serve their state over HTTP whatever they are told, and on all interfaces if told nothing."""
+START_SECONDS = 60
+"""How long a scheduler is waited for that has no workers yet."""
 WAITING_A_THREAD = 4
 """Partitions known to the scheduler for each of its threads: enough that none waits, however many there are in all."""
 
@@ -20,6 +22,9 @@ def dask_client(address: str | None) -> Iterator[Client]:
     """A client of the scheduler at `address`; unset: threads of this process.
 
     Threads do: decoding, warping and encoding release the interpreter's lock, and start-up costs no process.
+
+    Raises:
+        InputError: no scheduler answers, or it has no worker for START_SECONDS.
     """
     where: dict[str, Any] = {"address": address} if address else {"processes": False, **_LOOPBACK}
     try:
@@ -27,6 +32,12 @@ def dask_client(address: str | None) -> Iterator[Client]:
     except OSError as error:
         raise InputError(f"no Dask scheduler answers at DASK_SCHEDULER_ADDRESS {address}: {error}") from error
     with client:
+        try:
+            client.wait_for_workers(1, timeout=START_SECONDS)
+        except TimeoutError:
+            raise InputError(
+                f"the Dask scheduler at DASK_SCHEDULER_ADDRESS {address} has had no worker for {START_SECONDS} s"
+            ) from None
         yield client
 
 
@@ -39,7 +50,11 @@ def map_partitions(
     """Call `function(*partition)` for each partition; `done` gets the sum of what has been returned so far.
 
     The partitions are taken as there is room for them, so their number does not weigh on the scheduler. A worker that
-    dies costs the partitions it was at: they are given to another. The first error ends it and is raised here.
+    dies or is cut off costs the partitions it was at: they are given to another. The first error ends it and is raised
+    here.
+
+    Raises:
+        InputError: the scheduler is lost, or one partition after the other kills its workers.
     """
     total = 0
     waiting = iter(partitions)
@@ -52,9 +67,16 @@ def map_partitions(
             submit(WAITING_A_THREAD * max(sum(client.nthreads().values()), 1)), with_results=True, loop=client.loop
         )
         try:
-            for _, value in running:
+            for future, value in running:
+                if future.cancelled():
+                    raise InputError(
+                        f"the Dask scheduler at DASK_SCHEDULER_ADDRESS {address} was lost; run the same command again: "
+                        "what is finished is kept"
+                    )
                 total += value
                 done(total)
                 running.update(submit(1))
+        except KilledWorker as error:
+            raise InputError(f"workers of the Dask scheduler at {address} died one after the other: {error}") from None
         finally:
             client.cancel(list(running.futures))

@@ -1,8 +1,6 @@
 """MLflow's runs, lineage and registry."""
 
-import contextlib
 import logging
-import os
 import time
 import warnings
 from collections.abc import Iterator
@@ -21,7 +19,9 @@ from fer_core.files import write_atomically
 from fer_core.locks import alone
 from fer_core.predictor import Predictor
 from infra.mlflow_models import log_model
+from infra.mlflow_refusals import plainly
 from infra.mlflow_runs import Runs
+from infra.settings import PICKLES_REFUSED, environment
 
 EXPERIMENT = "fer"
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
@@ -55,22 +55,28 @@ def _client(uri: str) -> mlflow.MlflowClient:
 
 @contextmanager
 def _pointed_at(uri: str) -> Iterator[None]:
-    """MLflow's own functions use this store.
+    """MLflow's own functions use this store, and unpickle nothing that they find there.
 
     MLflow keeps the store in the environment as well, where the next command that this process runs or starts, for
     another home, would take it for the user's wish: so that is put back.
+
+    Raises:
+        InputError: the server refuses the user.
     """
-    names = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-    before = {name: os.environ.get(name) for name in names}
-    try:
+    with environment({"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri, **PICKLES_REFUSED}), plainly(uri):
         mlflow.set_tracking_uri(uri)
         mlflow.set_registry_uri(uri)
         yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
+
+
+@contextmanager
+def _but_for(error_code: str) -> Iterator[None]:
+    """Whatever MLflow raises but this, which is no fault where it is asked."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != error_code:
+            raise
 
 
 @dataclass(frozen=True)
@@ -119,7 +125,7 @@ class Registry:
 
     def register(self, candidate: Candidate) -> tuple[int, bool]:
         """Log a run with the model and register it: the version, and whether one with the digest was there before."""
-        with self.locked(), _pointed_at(self.uri):
+        with self.locked():
             return self._register(candidate)
 
     def _register(self, candidate: Candidate) -> tuple[int, bool]:
@@ -129,7 +135,7 @@ class Registry:
         with mlflow.start_run(experiment_id=self._experiment(), run_name=candidate.tags["title"]) as run:
             self._log(run.info.run_id, candidate)
             model_uri, model_id = log_model(candidate.run, candidate.level)
-        with contextlib.suppress(MlflowException):  # it exists
+        with _but_for("RESOURCE_ALREADY_EXISTS"):
             self._client.create_registered_model(self.model_name)
         tags = {**candidate.tags, "digest": candidate.digest}
         version = self._client.create_model_version(
@@ -139,12 +145,9 @@ class Registry:
 
     def version_of(self, alias: str) -> int | None:
         """The version an alias points at, or None. A registry that does not answer raises: it is not an empty one."""
-        try:
+        aliases: dict[str, str] = {}
+        with _pointed_at(self.uri), _but_for("RESOURCE_DOES_NOT_EXIST"):
             aliases = self._client.get_registered_model(self.model_name).aliases
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return None
         return int(aliases[alias]) if alias in aliases else None
 
     def tags_of(self, version: int) -> dict[str, str]:
@@ -153,10 +156,9 @@ class Registry:
         Raises:
             InputError: there is no such version.
         """
-        try:
+        with _pointed_at(self.uri), _but_for("RESOURCE_DOES_NOT_EXIST"):
             return self._client.get_model_version(self.model_name, str(version)).tags
-        except MlflowException as error:
-            raise InputError(f"model {self.model_name} has no version {version}: {error.message}") from error
+        raise InputError(f"model {self.model_name} has no version {version}")
 
     def all_tags(self) -> dict[str, dict[str, str]]:
         """The tags of every version of every model name, by `NAME version N`.
@@ -168,7 +170,8 @@ class Registry:
         token = None
         while True:
             try:
-                page = self._client.search_model_versions(page_token=token)
+                with _pointed_at(self.uri):
+                    page = self._client.search_model_versions(page_token=token)
             except MlflowException as error:
                 raise InputError(f"the model registry does not say what it uses: {error.message}") from error
             found |= {f"{version.name} version {version.version}": version.tags for version in page}
@@ -186,7 +189,7 @@ class Registry:
 
     def drop_alias(self, alias: str) -> None:
         """Remove an alias, if it is set."""
-        with contextlib.suppress(MlflowException):
+        with _but_for("RESOURCE_DOES_NOT_EXIST"):
             self._client.delete_registered_model_alias(self.model_name, alias)
 
     def artifact(self, version: int, name: str) -> Path:
@@ -212,15 +215,22 @@ class Registry:
             raise InputError(f"model {self.model_name} version {version} has lost its file {name}: {error}") from error
 
     def predictor(self, version: int) -> Predictor:
-        """A version's model, loaded as any user of it would."""
-        with _pointed_at(self.uri):
-            loaded = mlflow.pyfunc.load_model(f"models:/{self.model_name}/{version}")
+        """A version's model, loaded as any user of it would; its code is run.
+
+        Raises:
+            InputError: it cannot be loaded, as where it is a pickle.
+        """
+        try:
+            with _pointed_at(self.uri):
+                loaded = mlflow.pyfunc.load_model(f"models:/{self.model_name}/{version}")
+        except MlflowException as error:
+            raise InputError(f"model {self.model_name} version {version} cannot be loaded: {error.message}") from error
         return loaded.unwrap_python_model().predictor
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Alone among the processes of this home: reading the champion and moving its alias are one step."""
-        with alone(self._home / "mlflow" / f"{self.model_name}.lock"):
+        with alone(self._home / "mlflow" / f"{self.model_name}.lock"), _pointed_at(self.uri):
             yield
 
     def runs(self, experiment: str) -> Runs:

@@ -19,6 +19,8 @@ from pathlib import Path
 
 from fer_core.errors import InputError
 from fer_core.locks import alone
+from infra.redaction import hide, redact_logs
+from infra.settings import Settings, environment
 
 UVICORN = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
 UVICORN += ["--host", "127.0.0.1", "--log-level", "error", "--lifespan", "on"]
@@ -33,6 +35,7 @@ class EmbeddedServer:
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}/api"
         self._log = home / "prefect" / "server.log"
+        _make_private(self._log.parent)
         self._starting = contextlib.ExitStack()
         self._starting.enter_context(alone(home / "prefect" / "start.lock"))  # migrating one file is for one at a time
         with self._log.open("wb") as log:
@@ -108,6 +111,33 @@ def flows_of(server: EmbeddedServer | None) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def secrets_of_block() -> Iterator[None]:
+    """While it lasts, the items of the Secret block that FER_SECRETS_BLOCK names are in the environment; unset: none.
+
+    Their values are blanked in the logs of this process, as are those of secret variables.
+
+    Raises:
+        InputError: there is no such block, or it holds no mapping of variables to texts.
+    """
+    redact_logs()
+    name = Settings().secrets_block
+    if name is None:
+        yield
+        return
+    from prefect.blocks.system import Secret
+
+    try:
+        items = Secret.load(name).get()  # type: ignore[union-attr]
+    except ValueError:
+        raise InputError(f"FER_SECRETS_BLOCK: the Prefect server has no Secret block {name}; make it there") from None
+    if not isinstance(items, dict) or not all(isinstance(text, str) for pair in items.items() for text in pair):
+        raise InputError(f"FER_SECRETS_BLOCK: the Secret block {name} must hold one JSON object of variables and texts")
+    hide(items.values())
+    with environment(items):
+        yield
+
+
 def _send_what_is_queued() -> None:
     """Logs and events go out in the background; left queued, they are retried for a minute after the server is gone."""
     if "prefect.main" not in sys.modules:  # no flow has run
@@ -117,6 +147,15 @@ def _send_what_is_queued() -> None:
 
     for worker in (APILogWorker, EventsWorker):
         worker.drain_all(timeout=10)
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder that only this user enters: Prefect keeps blocks there, and the key they are encrypted with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.chmod(0o700)
+    except PermissionError:
+        raise InputError(f"{folder} is another user's; choose another --home, or set PREFECT_API_URL") from None
 
 
 def _require_answer(url: str) -> None:

@@ -4,6 +4,8 @@ import logging
 import sys
 import time
 
+from infra.redaction import redact_logs
+
 logger = logging.getLogger("fer")
 
 
@@ -17,9 +19,10 @@ class _Elapsed(logging.Formatter):
 
 
 def show_progress() -> None:
-    """Send the pipeline's own messages to stderr; called once by the command line."""
+    """Send the pipeline's own messages to stderr, without secrets; called once by the command line."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Elapsed())
+    redact_logs()
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False

@@ -1,202 +1,237 @@
-"""The one module that imports Ray: training by Ray Train, in this process or over workers."""
+"""Training in this process, or by Ray Train over workers; and other work of the core over workers."""
 
-import json
-import logging
 import os
-import secrets
-import shutil
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 import torch
+from pyarrow.fs import PyFileSystem
 from ray import train as ray_train
-from ray.train.torch import TorchTrainer
+from ray.exceptions import RayTaskError
+from ray.train.torch import TorchConfig
+from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+from ray.train.v2.torch.torch_trainer import TorchTrainer  # ray.train's, by the name that type checkers follow
 
 from fer_core.checkpoints import FolderStore
+from fer_core.engine_options import EngineOptions
 from fer_core.errors import InputError
-from fer_core.files import write_bytes
 from fer_core.runs import PROGRESS, save_run
 from fer_core.training import TrainingPlan, train
-from fer_core.world import World
+from fer_core.world import CPU, World
+from infra.patient_files import PatientFiles
+from infra.progress import logger
+from infra.ray_checkpoints import NUM_KEPT, RayStore, ToldStore
+from infra.ray_cluster import cluster
+from infra.ray_witness import Patience, Witness
+from infra.run_events import LOST, RunEvents, append_row, followed, read_rows
 
 MAX_FAILURES = 3
 """Restarts of a run whose worker was lost; more than that is no accident."""
-REFUSAL = "refusal.txt"
+PATIENCE_SECONDS = 300.0
+"""How long workers are waited for that the cluster does not have."""
+CHECKPOINTS = "ray"
+ENVIRONMENT = {
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # reports are taken at this pace, and a loss is noticed
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "30",
+}
 Progress = Callable[[dict[str, float]], None]
+Say = Callable[[str], None]
+Value = TypeVar("Value")
 
 
-class RayStore:
-    """Checkpoints in Ray Train's storage: reported by rank 0, committed by Ray, given back after a failure."""
-
-    def __init__(self, rank: int) -> None:
-        self.rank = rank
-
-    def load(self) -> dict[str, Any] | None:
-        """The last committed checkpoint."""
-        checkpoint = ray_train.get_checkpoint()
-        if checkpoint is None:
-            return None
-        with checkpoint.as_directory() as folder:
-            return torch.load(Path(folder, "checkpoint.pt"), weights_only=True, map_location="cpu")
-
-    def save(self, state: dict[str, Any], metrics: dict[str, float]) -> None:
-        """Report; all workers do, rank 0 with the file."""
-        if self.rank:
-            ray_train.report(metrics)
-            return
-        with tempfile.TemporaryDirectory() as folder:
-            torch.save(state, Path(folder, "checkpoint.pt"))
-            ray_train.report(metrics, checkpoint=ray_train.Checkpoint.from_directory(folder))
+class _Trainer(TorchTrainer):
+    def _register_sigint_handler(self, controller: Any) -> None:
+        """None: Ray's ends this process as if it had succeeded, and stays when the training is over."""
 
 
-def train_with_ray(plan: TrainingPlan, folder: Path, workers: int, address: str | None, progress: Progress) -> None:
-    """Train by Ray Train; rank 0 leaves the run's files in `folder`.
+def train_with_ray(
+    plan: TrainingPlan,
+    folder: Path,
+    engine: EngineOptions,
+    address: str | None,
+    progress: Progress,
+    say: Say,
+) -> None:
+    """Train; the run's files are left in `folder`, and what happened on the way as its RunEvents.
+
+    Without workers this is done here. Over workers it is Ray Train's: a run that loses some goes on from the last
+    committed checkpoint, MAX_FAILURES times; what would only fail again is not tried again.
 
     Args:
-        folder: of the run: its checkpoints are there, and it goes on from the last one.
-        workers: 0 trains in this process without starting Ray.
-        address: of a Ray cluster; unset: one is started for the run and ended with it.
+        folder: of the run, which the workers' hosts see as well; the same call goes on from its last checkpoint.
+        engine: how many workers, where checkpoints go, and how long a silent worker is waited for.
+        address: of a Ray cluster; unset: one is started, see ray_cluster.
         progress: gets rows of metrics every few seconds, and one at the end of each epoch.
+        say: gets a sentence for each event.
+
+    Raises:
+        InputError: the run refuses its data or diverges; the storage refuses for longer than
+            patient_files.PATIENCE_SECONDS; or the cluster has not had enough for the workers for PATIENCE_SECONDS.
     """
     folder = folder.absolute()
-    if workers == 0:
-        logging.getLogger("ray.train").setLevel(logging.WARNING)
-        keep = _write_rows(folder / PROGRESS)
+    events, rows = RunEvents(folder), folder / PROGRESS
+    last = (read_rows(rows) or [{"step": 0, "steps": 0}])[-1]
+    rows.unlink(missing_ok=True)
+    with followed(rows, progress), followed(events.file, lambda event: say(event["message"])):
+        if last["step"] < last["steps"]:
+            events.add(LOST, f"the command ended at step {last['step']}", step=last["step"])
+        if engine.worker_count.most == 0:
+            _train_alone(plan, folder, engine.profile)
+            return
+        with cluster(address, engine.worker_count.most):
+            files, name = checkpoint_files(folder, engine)
+            files.require(name)
+            config = {"plan": plan, "folder": folder, "profile": engine.profile}
+            _fit(_train_as_worker, config, engine, files, name, Witness(events, engine.stall_seconds))
 
-        def show(row: dict[str, float]) -> None:
-            keep(row)
-            progress(row)
 
-        _trainer(plan, folder, workers, show).fit()
-        return
-    with cluster(address, workers), _followed(folder / PROGRESS, progress):
-        _trainer(plan, folder, workers, None).fit()
-    _raise_refusal(folder)
+def checkpoint_files(folder: Path, engine: EngineOptions) -> tuple[PatientFiles, str]:
+    """Where the checkpoints of the run in `folder` are while it is trained, and the name of their folder there.
+
+    Raises:
+        InputError: --storage is no URI that is known.
+    """
+    storage = engine.storage
+    uri = storage if storage and "://" in storage else str(Path(storage).absolute() if storage else folder)
+    return PatientFiles(uri, RunEvents(folder)), folder.name if storage else CHECKPOINTS
 
 
-def train_apart(plan: TrainingPlan, folder: Path, progress: Progress) -> None:
+def drop_checkpoints(folder: Path, engine: EngineOptions) -> None:
+    """Delete the checkpoints of a run that is finished."""
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    if engine.worker_count.most:
+        files, name = checkpoint_files(folder, engine)
+        try:
+            files.delete_dir(f"{files.root}/{name}")
+        except OSError as error:
+            logger.warning("%-9s %s/%s is left as it is: %s", "train", files.uri, name, error)
+
+
+def on_workers(
+    function: Callable[..., Value], arguments: tuple[Any, ...], engine: EngineOptions, address: str | None
+) -> Value:
+    """Call `function(world, *arguments)` on every worker, torch.distributed ready; here where there are no workers.
+
+    Args:
+        function: of a module that workers can import; every worker makes the same calls. Where a worker is lost, all
+            of it is done again.
+        arguments: they and the value are sent between processes. Tensors cannot be returned, arrays can.
+
+    Returns:
+        What rank 0 returned.
+
+    Raises:
+        InputError: as the function raised it, or the cluster has not had enough for the workers for PATIENCE_SECONDS.
+    """
+    if engine.worker_count.most == 0:
+        return function(World(device=_device()), *arguments)
+    with cluster(address, engine.worker_count.most), tempfile.TemporaryDirectory() as folder:
+        files = PatientFiles(folder, RunEvents(Path(folder)))
+        config = {"function": function, "arguments": arguments}
+        return _fit(_call_as_worker, config, engine, files, CHECKPOINTS, Witness(files.events, None))
+
+
+def train_apart(plan: TrainingPlan, folder: Path, profile: bool, progress: Progress) -> None:
     """Train in a process of Ray's, one of several at once; `cluster` is around it. Otherwise as `train_with_ray`.
 
     Raises:
         InputError: the run refuses its data or diverges.
     """
     folder = folder.absolute()
-    gpus = 1 if torch.cuda.is_available() else 0
+    gpus = 1 if ray.cluster_resources().get("GPU") else 0
     options = {"num_cpus": 1, "num_gpus": gpus, "max_retries": MAX_FAILURES}
-    with _followed(folder / PROGRESS, progress):
-        ray.get(ray.remote(_train_alone).options(**options).remote(plan, folder))
-    _raise_refusal(folder)
+    (folder / PROGRESS).unlink(missing_ok=True)
+    with followed(folder / PROGRESS, progress):
+        try:
+            ray.get(ray.remote(_train_alone).options(**options).remote(plan, folder, profile))
+        except RayTaskError as error:
+            raise _own(error.cause) or error from None
 
 
-def _train_alone(plan: TrainingPlan, folder: Path) -> None:
-    torch.set_num_threads(1)
-    try:
-        save_run(
-            folder, plan, train(plan, World(device=_device()), FolderStore(folder), _write_rows(folder / PROGRESS))
-        )
-    except InputError as error:
-        write_bytes(folder / REFUSAL, str(error).encode())
+def _train_alone(plan: TrainingPlan, folder: Path, profile: bool) -> None:
+    world = World(device=_device())
+    store = ToldStore(FolderStore(folder), world, RunEvents(folder))
+    save_run(folder, plan, train(plan, world, store, _writer(folder), profile))
 
 
-def _raise_refusal(folder: Path) -> None:
-    """Raise what a worker could not: Ray would start it again."""
-    refusal = folder / REFUSAL
-    if refusal.exists():
-        sentence = refusal.read_text()
-        shutil.rmtree(folder)
-        raise InputError(sentence)
-
-
-def _trainer(plan: TrainingPlan, folder: Path, workers: int, progress: Progress | None) -> TorchTrainer:
-    return TorchTrainer(
-        _worker,
-        train_loop_config={"plan": plan, "folder": folder, "progress": progress},
-        scaling_config=ray_train.ScalingConfig(num_workers=workers, use_gpu=torch.cuda.is_available() and workers > 0),
-        run_config=ray_train.RunConfig(
-            name="ray",  # one name in a folder named by digest: a restarted run goes on from its last checkpoint
-            storage_path=str(folder),
-            failure_config=ray_train.FailureConfig(max_failures=MAX_FAILURES),
-            checkpoint_config=ray_train.CheckpointConfig(num_to_keep=1),
-        ),
-    )
-
-
-def _worker(config: dict[str, Any]) -> None:
-    """What each worker runs; in local mode, in the driver itself."""
-    plan, folder, progress = config["plan"], config["folder"], config["progress"]
-    context = ray_train.get_context()
-    world = World(context.get_world_rank(), context.get_world_size(), _device())
-    store = FolderStore(folder) if progress else RayStore(world.rank)
-    try:
-        trained = train(plan, world, store, progress or _write_rows(folder / PROGRESS))
-    except InputError as error:
-        if progress:
-            raise
-        write_bytes(folder / REFUSAL, str(error).encode())  # raised here, Ray would start the workers again
-        return
+def _train_as_worker(config: dict[str, Any]) -> None:
+    plan, folder = config["plan"], config["folder"]
+    world, events = _world(), RunEvents(folder)
+    store = ToldStore(RayStore(world, events), world, events)
+    trained = train(plan, world, store, _writer(folder), config["profile"])
     if world.rank == 0:
         save_run(folder, plan, trained)
 
 
+def _call_as_worker(config: dict[str, Any]) -> Any:
+    world = _world()
+    value = config["function"](world, *config["arguments"])
+    return value if world.rank == 0 else None
+
+
+def _fit(
+    function: Callable[[dict[str, Any]], Any],
+    config: dict[str, Any],
+    engine: EngineOptions,
+    files: PatientFiles,
+    name: str,
+    witness: Witness,
+) -> Any:
+    """Run a function on a Ray Train group; what rank 0 returned."""
+    for variable, value in ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
+    os.environ["RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S"] = str(engine.stall_seconds)
+    least, most = engine.worker_count
+    needs = {"CPU": 1.0} | _gpus(engine)
+    shares_a_gpu = 0 < needs.get("GPU", 0) < 1
+    trainer = _Trainer(
+        function,
+        train_loop_config=config,
+        # two processes on one device are more than NCCL allows
+        torch_config=TorchConfig(backend="gloo" if shares_a_gpu else None, timeout_s=engine.stall_seconds),
+        scaling_config=ScalingConfig(
+            num_workers=most if least == most else (least, most), use_gpu="GPU" in needs, resources_per_worker=needs
+        ),
+        run_config=RunConfig(
+            name=name,  # what stands there by this name is gone on from
+            storage_path=files.root,
+            storage_filesystem=PyFileSystem(files),
+            failure_config=FailureConfig(max_failures=MAX_FAILURES),
+            checkpoint_config=CheckpointConfig(num_to_keep=NUM_KEPT),
+            callbacks=[witness, Patience(files.events, least, needs, PATIENCE_SECONDS)],  # type: ignore[list-item]
+        ),
+    )
+    try:
+        return trainer.fit().return_value  # type: ignore[attr-defined]
+    except ray_train.ControllerError as error:
+        raise _own(error.controller_failure) or error from None
+
+
+def _own(error: Exception) -> InputError | None:
+    """A refusal of ours as it was before it went through Ray's processes."""
+    return InputError(str(error)) if isinstance(error, InputError) else None
+
+
+def _gpus(engine: EngineOptions) -> dict[str, float]:
+    """What a worker gets where nothing is said: a GPU of its own where the cluster has some."""
+    asked = engine.gpus_per_worker
+    gpus = float("GPU" in ray.cluster_resources()) if asked is None else asked
+    return {"GPU": gpus} if gpus else {}
+
+
+def _world() -> World:
+    """This worker's place; its device is the GPU that Ray has given it, if any."""
+    context = ray_train.get_context()
+    device = _device() if ray.get_runtime_context().get_accelerator_ids().get("GPU") else CPU
+    return World(context.get_world_rank(), context.get_world_size(), device)
+
+
 def _device() -> torch.device:
-    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
+    return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
 
 
-def _write_rows(file: Path) -> Progress:
-    def write(row: dict[str, float]) -> None:
-        with file.open("a") as out:
-            out.write(json.dumps(row) + "\n")
-
-    return write
-
-
-@contextmanager
-def _followed(file: Path, progress: Progress) -> Iterator[None]:
-    """While it lasts, hand the rows that are appended to `file` to `progress`."""
-    file.unlink(missing_ok=True)
-    file.touch()
-    stop = threading.Event()
-
-    def follow() -> None:
-        with file.open() as rows:
-            ended = False
-            while not ended:
-                ended = stop.wait(0.5)  # once more after the end: the last rows come just before it
-                for row in rows:
-                    progress(json.loads(row))
-
-    thread = threading.Thread(target=follow, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-@contextmanager
-def cluster(address: str | None, workers: int) -> Iterator[None]:
-    """The cluster at `address`, or one on loopback with a processor for each worker."""
-    if address:
-        try:
-            ray.init(address=address, log_to_driver=False)
-        except ConnectionError as error:
-            raise InputError(f"no Ray cluster answers at RAY_ADDRESS {address}: {error}") from error
-    else:
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # else Ray leaves one in the user's home
-        ray.init(
-            address="local",
-            num_cpus=max(workers + 1, os.cpu_count() or 1),
-            include_dashboard=False,
-            log_to_driver=False,
-            _node_ip_address="127.0.0.1",
-        )
-    try:
-        yield
-    finally:
-        ray.shutdown()
+def _writer(folder: Path) -> Progress:
+    return lambda row: append_row(folder / PROGRESS, row)

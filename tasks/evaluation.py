@@ -11,9 +11,9 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from fer_core import methods
-from fer_core.assessment.base import Assessed, Case
+from fer_core.assessment.base import Assessed, CasePlan
 from fer_core.assessment.page import page
-from fer_core.assessment.protocols import PROTOCOLS
+from fer_core.assessment.protocols import measured, protocol_of
 from fer_core.assessment.published import published_for
 from fer_core.code_digest import code_digest
 from fer_core.config import CropOptions, EvaluateOptions
@@ -22,12 +22,13 @@ from fer_core.directories import Directory
 from fer_core.files import digest_of, write_bytes, write_json, write_table
 from fer_core.folds import Part
 from fer_core.naming import telling_options, title_of
-from fer_core.predictor import Predictor
 from fer_core.report import Published
 from fer_core.training import TrainingPlan
 from infra.progress import Ticker, logger
+from infra.ray_engine import on_workers
+from infra.settings import Settings
 from tasks.made import Level, Made, make
-from tasks.model import chosen_code, plan_of, triplets_of
+from tasks.model import chosen_code, plan_of, triplets_of, worth_workers
 
 PREDICTIONS, METRICS, REPORT, FIGURES = "predictions.parquet", "metrics.json", "report.html", "figures"
 EMBEDDINGS = "embeddings.parquet"
@@ -71,10 +72,7 @@ def write_evaluation(
     stage = "evaluate" if part.fold is None else f"evaluate {part.fold + 1}/{part.folds}"
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
-        case = _case(options, level, plan, pairs, tested)
-        ticker = Ticker("evaluate", len(case.tested.rows_of("test", upright=True)), "faces")
-        protocol = PROTOCOLS[case.predictor.description.build_method().protocol]
-        assessed = protocol(case, ticker)
+        assessed = _assessed(options, _case_plan(options, level, plan, pairs, tested))
         write_table(directory.path / PREDICTIONS, assessed.predictions)
         write_table(directory.path / EMBEDDINGS, assessed.embeddings)
         metrics = {name: vars(interval) for name, interval in assessed.metrics.items()}
@@ -138,14 +136,21 @@ def _told(options: EvaluateOptions, part: Part, tested: Tested | None) -> Page:
     )
 
 
-def _case(
+def _case_plan(
     options: EvaluateOptions, level: Level, plan: TrainingPlan, pairs: list[Pair] | None, tested: Tested | None
-) -> Case:
-    trained = plan.read_faces()
-    table = trained if tested is None else plan.read_tested(tested.faces.path, trained)
-    predictor = Predictor(level.run.path, level.groups.path)
-    triplets = plan.build_method().human_triplets
-    return Case(predictor, table, trained, options.seed, options.resamples, pairs, triplets)
+) -> CasePlan:
+    run, groups = level.run.path.absolute(), level.groups.path.absolute()
+    other = None if tested is None else tested.faces.path.absolute()
+    return CasePlan(run, groups, plan, other, options.seed, options.resamples, pairs)
+
+
+def _assessed(options: EvaluateOptions, plan: CasePlan) -> Assessed:
+    case = plan.made()
+    protocol = protocol_of(case)
+    num_tested = len(case.tested.rows_of("test", upright=True))
+    if worth_workers(options, num_tested + len(case.predictor.level.sample_id)):
+        return protocol.tell(case, on_workers(measured, (plan,), options, Settings().ray_address))
+    return protocol(case, Ticker("evaluate", num_tested, "faces"))
 
 
 def _pairs(options: EvaluateOptions, tested: Tested | None) -> list[Pair] | None:

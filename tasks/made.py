@@ -25,6 +25,7 @@ class Made:
         seconds: wall time the stage took in this process.
         summary: what the manifest says of it.
         repaired: the files that were missing or damaged and have been made again.
+        restarts: of a run that was trained, why and where it had to go on, a sentence each.
     """
 
     stage: str
@@ -34,6 +35,7 @@ class Made:
     seconds: float
     summary: dict[str, Any]
     repaired: tuple[Path, ...] = ()
+    restarts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

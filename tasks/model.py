@@ -1,8 +1,7 @@
 """Face crops -> run -> sub-classes: training by Ray Train, and the levels of Algorithm 2."""
 
-import shutil
 from collections.abc import Iterable
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 from prefect import task
@@ -12,18 +11,21 @@ from fer_core import backbones, levels, methods, runs
 from fer_core.code_digest import code_digest
 from fer_core.config import SubdivideOptions, TrainOptions
 from fer_core.directories import Directory
+from fer_core.engine_options import EngineOptions
 from fer_core.files import file_sha256
 from fer_core.folds import Part
 from fer_core.landmarks.triplets import digest_of_triplets
 from fer_core.precision import trains_in_bfloat16
-from fer_core.training import TrainingPlan
+from fer_core.training import TrainingPlan, profiling
 from infra.progress import Ticker, logger
-from infra.ray_engine import train_apart, train_with_ray
+from infra.ray_engine import drop_checkpoints, on_workers, train_apart, train_with_ray
+from infra.run_events import RunEvents
 from infra.settings import Settings
 from tasks.made import Level, Made, make
 
-LEFTOVERS = ("checkpoint.pt", "ray")
-"""What a run needs while it trains, and not after."""
+ROWS_FOR_WORKERS = 20_000
+"""Rows from which workers are started for more than training: Ray takes 10 to 30 s for it, in which a core embeds some
+thousands of small faces."""
 MOST_TOLD = 16
 """Classes whose components are listed one by one; people are more."""
 
@@ -50,20 +52,25 @@ def train_run(options: TrainOptions, faces: Made, part: Part, before: Level | No
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
         address = Settings().ray_address
-        if (directory.path / "checkpoint.pt").exists():
-            logger.info("%-9s goes on from its last checkpoint", stage)
+
+        def show(row: dict[str, float]) -> None:
+            _show(stage, plan, row)
+
         if apart:
-            train_apart(plan, directory.path, lambda row: _show(stage, plan, row))
+            train_apart(plan, directory.path, options.profile, show)
         else:
             train_with_ray(
-                plan, directory.path, options.worker_count.most, address, lambda row: _show(stage, plan, row)
+                plan, directory.path, options, address, show, lambda event: logger.info("%-9s %s", stage, event)
             )
-        for name in LEFTOVERS:
-            _remove(directory.path / name)
+        drop_checkpoints(directory.path, options)
+        profile = runs.profile_of(directory.path)
+        if options.profile and profile:
+            logger.info("%-9s where the time of a step went\n%s", stage, profiling.table(profile))
         history = runs.read_description(directory.path).history
         return runs.FILES, {"final": history[-1] if history else {}}
 
-    return make(stage, directory, build)
+    made = make(stage, directory, build)
+    return made if made.reused else replace(made, restarts=tuple(RunEvents(directory.path).restarts()))
 
 
 @task(cache_policy=NO_CACHE)
@@ -81,8 +88,13 @@ def write_level(options: SubdivideOptions, faces: Made, run: Made, number: int, 
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
         table = plan.read_faces()
-        ticker = Ticker("embed", len(table.rows_of("train", upright=True)), "faces")
-        mixtures = levels.make_level(directory.path, run.path, table, number, options.seed, ticker)
+        num_rows = len(table.rows_of("train", upright=True))
+        if worth_workers(options, num_rows):
+            given = (directory.path.absolute(), run.path.absolute(), plan, number, options.seed)
+            mixtures = on_workers(levels.make_level_of, given, options, Settings().ray_address)
+        else:
+            ticker = Ticker("embed", num_rows, "faces")
+            mixtures = levels.make_level(directory.path, run.path, table, number, options.seed, ticker)
         sizes = {table.classes[index]: count for index, count in mixtures.num_components_of.items()}
         summary = {"log_likelihood": mixtures.log_likelihood, "converged": mixtures.converged, "components": sizes}
         return levels.FILES, summary
@@ -92,6 +104,11 @@ def write_level(options: SubdivideOptions, faces: Made, run: Made, number: int, 
     told = components if len(components) <= MOST_TOLD else f"of {len(components)} classes"
     logger.info("%-9s level %d: components %s", made.stage, number, told)
     return made
+
+
+def worth_workers(options: EngineOptions, num_rows: int) -> bool:
+    """Whether rows that are embedded and compared are shared among the workers that the run was given."""
+    return options.worker_count.most > 0 and num_rows >= ROWS_FOR_WORKERS
 
 
 def chosen_code(options: TrainOptions) -> tuple[str, str]:
@@ -115,6 +132,8 @@ def plan_of(options: TrainOptions, faces: Made, part: Part, before: Level | None
         validation=options.validation,
         seed=options.seed,
         checkpoint_steps=options.checkpoint_steps,
+        micro_batch=options.micro_batch,
+        compiled=options.compiled,
         weights=None if options.weights is None else options.weights.absolute(),
         start=None if before is None else before.run.path.absolute() / runs.NETWORK,
         sub_labels=None if before is None else before.groups.path.absolute(),
@@ -128,7 +147,10 @@ def _recipe(options: TrainOptions, before: Level | None) -> methods.Recipe:
 
 def _config(options: TrainOptions, plan: TrainingPlan) -> dict[str, Any]:
     """What the run's numbers depend on, beside its inputs; paths and the checkpoint interval are not among it."""
-    names = ("method", "method_options", "backbone", "patch", "face_size", "bfloat16", "validation", "seed")
+    names = (
+        *("method", "method_options", "backbone", "patch", "face_size", "validation", "seed"),
+        *("bfloat16", "micro_batch", "compiled"),
+    )
     values = {name: getattr(plan, name) for name in names}
     if plan.build_method().human_triplets is not None:  # which is an input, by its content
         values["method_options"] = {name: own for name, own in plan.method_options.items() if name != "triplets"}
@@ -165,11 +187,3 @@ def _show(stage: str, plan: TrainingPlan, row: dict[str, float]) -> None:
         row["images_per_second"],
         (row["steps"] - row["step"]) * plan.recipe.batch_size / row["images_per_second"],
     )
-
-
-def _remove(path: Path) -> None:
-    """Delete a file or a folder that is no longer needed."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

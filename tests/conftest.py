@@ -13,13 +13,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # else importing it asks
 @pytest.fixture
 def tiny_ck_plus(tmp_path: Path) -> Path:
     """A CK+ 48x48 folder: 8 subjects x 3 expressions x 2 frames = 48 pictures, told apart by where a spot is."""
-    source = tmp_path / "tiny_ck_plus"
-    for sequence, (folder, (row, column)) in enumerate(tiny.EXPRESSIONS.items(), start=1):
-        for person, subject in enumerate(tiny.SUBJECTS):
-            for frame in range(tiny.NUM_FRAMES):
-                image = tiny.face(row + frame, column + frame, person)
-                tiny.write_png(source / "CK+48" / folder / f"{subject}_{sequence:03d}_{frame + 10:08d}.png", image)
-    return source
+    return tiny.write_ck_plus(tmp_path)
 
 
 @pytest.fixture

@@ -16,13 +16,29 @@ MAY_IMPORT = {
 }
 ENGINES = {"prefect", "ray", "dask", "distributed", "mlflow"}
 ONLY_IN = {
-    "ray": {"infra/ray_engine.py"},
+    "ray": {f"infra/ray_{name}.py" for name in ("checkpoints", "cluster", "engine", "witness")},
     "dask": {"infra/dask_engine.py"},
     "distributed": {"infra/dask_engine.py"},
-    "mlflow": {"infra/mlflow_engine.py", "infra/mlflow_models.py", "infra/mlflow_runs.py", "infra/registered_model.py"},
+    "mlflow": {
+        *(f"infra/mlflow_{part}.py" for part in ("engine", "models", "refusals", "runs")),
+        "infra/registered_model.py",
+    },
     "albumentations": {"fer_core/patches.py"},
 }
 MOST_LINES = 300
+SAFELY = {
+    "torch.load": ("weights_only", True),
+    "np.load": ("allow_pickle", False),
+    "numpy.load": ("allow_pickle", False),
+}
+"""A function that would run what it reads, and the argument that forbids it."""
+NEVER = {
+    *("pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"),
+    *("eval", "exec", "compile", "os.system", "os.popen", "pd.read_pickle", "pandas.read_pickle"),
+    *("yaml.load_all", "yaml.full_load", "yaml.full_load_all", "yaml.unsafe_load", "yaml.unsafe_load_all"),
+}
+"""Modules and functions that run what they read."""
+SAFE_LOADERS = {"yaml.SafeLoader", "yaml.CSafeLoader"}
 
 
 def violations(root: Path) -> list[str]:
@@ -34,7 +50,8 @@ def violations(root: Path) -> list[str]:
             tree = ast.parse(text)
             if text.count("\n") > MOST_LINES:
                 found.append(f"{name}:1 has more than {MOST_LINES} lines")
-            found += [f"{name}:{line} {what}" for line, what in [*bad_imports(name, tree), *undocumented(tree)]]
+            broken = [*bad_imports(name, tree), *undocumented(tree), *unsafe(tree)]
+            found += [f"{name}:{line} {what}" for line, what in broken]
     return found
 
 
@@ -73,6 +90,29 @@ def undocumented(tree: ast.Module | ast.ClassDef) -> Iterator[tuple[int, str]]:
                 yield from undocumented(node)
 
 
+def unsafe(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Where what is read from a file, or said by a person, could be run."""
+    for line, module in imports(tree):
+        if module.split(".")[0] in NEVER:
+            yield line, f"{module} runs what it reads"
+    own_loaders = {
+        node.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and SAFE_LOADERS & {ast.unparse(base) for base in node.bases}
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        given = {argument.arg: ast.unparse(argument.value) for argument in node.keywords}
+        if called in NEVER or (called == "yaml.load" and given.get("Loader") not in SAFE_LOADERS | own_loaders):
+            yield node.lineno, f"{called} runs what it reads"
+        if called in SAFELY and given.get(SAFELY[called][0]) != str(SAFELY[called][1]):
+            yield node.lineno, f"{called} without {SAFELY[called][0]}={SAFELY[called][1]}"
+        if given.get("shell", "False") != "False":
+            yield node.lineno, f"{called} by a shell"
+
+
 def test_this_tree_keeps_the_rules():
     assert violations(ROOT) == []
 
@@ -106,7 +146,12 @@ GOOD = '"""A module."""\n\nimport numpy\nfrom fer_core.errors import InputError\
         ("infra/a.py", "from tasks.data import scan_source", "1 infra imports tasks"),
         ("infra/a.py", "import flows", "1 infra imports flows"),
         ("tasks/a.py", "import flows.commands", "1 tasks imports flows"),
-        ("infra/a.py", "import ray", "1 ray is imported outside infra/ray_engine.py"),
+        (
+            "infra/a.py",
+            "import ray",
+            "1 ray is imported outside infra/ray_checkpoints.py, infra/ray_cluster.py, infra/ray_engine.py, "
+            "infra/ray_witness.py",
+        ),
         ("tasks/a.py", "def _f():\n    import dask.bag", "2 dask is imported outside infra/dask_engine.py"),
         ("flows/a.py", "from distributed import wait", "1 distributed is imported outside infra/dask_engine.py"),
         (
@@ -117,11 +162,24 @@ GOOD = '"""A module."""\n\nimport numpy\nfrom fer_core.errors import InputError\
         (
             "tasks/a.py",
             "from mlflow.entities import Run",
-            "1 mlflow is imported outside infra/mlflow_engine.py, infra/mlflow_models.py, infra/mlflow_runs.py, "
-            "infra/registered_model.py",
+            "1 mlflow is imported outside infra/mlflow_engine.py, infra/mlflow_models.py, infra/mlflow_refusals.py, "
+            "infra/mlflow_runs.py, infra/registered_model.py",
         ),
         ("fer_core/a.py", "import albumentations as A", "1 albumentations is imported outside fer_core/patches.py"),
         ("tasks/a.py", "\n" * 301, "1 has more than 300 lines"),
+        ("fer_core/a.py", "import torch\ntorch.load('a')", "2 torch.load without weights_only=True"),
+        ("infra/a.py", "torch.load('a', weights_only=False)", "1 torch.load without weights_only=True"),
+        ("tasks/a.py", "torch.load('a', weights_only=trusted)", "1 torch.load without weights_only=True"),
+        ("fer_core/a.py", "np.load('a', allow_pickle=True)", "1 np.load without allow_pickle=False"),
+        ("tasks/a.py", "def _f():\n    import pickle", "2 pickle runs what it reads"),
+        ("fer_core/a.py", "from joblib import load", "1 joblib runs what it reads"),
+        ("infra/a.py", "from ray import cloudpickle\nimport cloudpickle.x", "2 cloudpickle.x runs what it reads"),
+        ("flows/a.py", "yaml.load('a', Loader=yaml.Loader)", "1 yaml.load runs what it reads"),
+        ("flows/a.py", "yaml.load('a')", "1 yaml.load runs what it reads"),
+        ("flows/a.py", "yaml.unsafe_load('a')", "1 yaml.unsafe_load runs what it reads"),
+        ("tasks/a.py", "x = eval('1')", "1 eval runs what it reads"),
+        ("tasks/a.py", "subprocess.run('ls', shell=True)", "1 subprocess.run by a shell"),
+        ("tasks/a.py", "os.system('ls')", "1 os.system runs what it reads"),
         ("tasks/a.py", "def run():\n    return 1", "1 run has no docstring"),
         ("tasks/a.py", "async def run():\n    return 1", "1 run has no docstring"),
         ("flows/a.py", "class Stage:\n    x = 1", "1 Stage has no docstring"),
@@ -144,6 +202,9 @@ def test_the_gate_finds(tmp_path, file, text, message):
         ("infra/ray_engine.py", "import ray\nfrom ray.train import report"),
         ("infra/dask_engine.py", "from dask.distributed import Client\nimport distributed"),
         ("infra/registered_model.py", "import mlflow"),
+        ("fer_core/a.py", "torch.load('a', weights_only=True)\nnetwork.eval()\nre.compile('a')\nyaml.safe_load('a')"),
+        ("fer_core/a.py", "class _Own(yaml.SafeLoader):\n    pass\n\n\nyaml.load('a', Loader=_Own)"),
+        ("tasks/a.py", "subprocess.run(['ls'], shell=False)\nnp.load('a', allow_pickle=False)"),
         ("infra/a.py", "from prefect.events import worker\nimport infra.settings"),
         ("tasks/a.py", "from prefect import task\nimport infra.settings, fer_core.faces, tasks.made"),
         ("flows/a.py", "import tasks.data, infra.settings, fer_core.config\n" + "\n" * 298),

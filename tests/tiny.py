@@ -39,6 +39,17 @@ def write_png(path: Path, image: np.ndarray) -> None:
     assert cv2.imwrite(str(path), image)
 
 
+def write_ck_plus(folder: Path) -> Path:
+    """A CK+ 48x48 folder, see conftest.tiny_ck_plus."""
+    source = folder / "tiny_ck_plus"
+    for sequence, (expression, (row, column)) in enumerate(EXPRESSIONS.items(), start=1):
+        for person, subject in enumerate(SUBJECTS):
+            for frame in range(NUM_FRAMES):
+                image = face(row + frame, column + frame, person)
+                write_png(source / "CK+48" / expression / f"{subject}_{sequence:03d}_{frame + 10:08d}.png", image)
+    return source
+
+
 def write_catalog(home: Path, dataset: str, source: Path, rows_a_shard: int = 16) -> Path:
     """Ingest a folder in this process; the finished catalog."""
     catalog = Directory(home / "catalogs", dataset, kind="catalog", config={}, inputs={}, code="test")

@@ -2,17 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
 
 from fer_core.datasets.base import Pair
 from fer_core.evaluation.bootstrap import Interval
-from fer_core.label_audit import LabelAudit, audit_labels
 from fer_core.predictor import Predictor
 from fer_core.reading import FaceTable
 from fer_core.report import Table
+from fer_core.training import TrainingPlan
 
 Progress = Callable[[int, int], None]
 
@@ -39,11 +38,33 @@ class Case:
     pairs: Sequence[Pair] | None = None
     human_triplets: Path | None = None
 
-    @cached_property
-    def label_audit(self) -> LabelAudit:
-        """Of the training faces; found when it is first asked for, as every neighbour is looked for."""
-        level = self.predictor.level
-        return audit_labels(level.embedding_ND, level.class_N, len(self.predictor.classes))
+
+@dataclass(frozen=True)
+class CasePlan:
+    """How a case is made, for workers that each make it.
+
+    Attributes:
+        run, level: folders of the model.
+        training: what it was trained by.
+        tested: folder of the faces of another data set that is tested on; None: the plan's own.
+        seed, resamples, pairs: as in Case.
+    """
+
+    run: Path
+    level: Path
+    training: TrainingPlan
+    tested: Path | None
+    seed: int
+    resamples: int
+    pairs: Sequence[Pair] | None
+
+    def made(self) -> Case:
+        """The case."""
+        trained = self.training.read_faces()
+        table = trained if self.tested is None else self.training.read_tested(self.tested, trained)
+        triplets = self.training.build_method().human_triplets
+        predictor = Predictor(self.run, self.level)
+        return Case(predictor, table, trained, self.seed, self.resamples, self.pairs, triplets)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ def draw(found: Assessment, case: Case) -> list[Drawn]:
         *_training(case),
         *_slice_grid(found, case),
         *_identity_clusters(found, case),
-        *_label_audit(case),
+        *_label_audit(found, case),
         *_mistakes(found, case),
     ]
 
@@ -148,9 +148,9 @@ def _identity_clusters(found: Assessment, case: Case) -> list[Drawn]:
     return [Drawn("identity_clusters", "People within an expression", caption, sheet)]
 
 
-def _label_audit(case: Case) -> list[Drawn]:
+def _label_audit(found: Assessment, case: Case) -> list[Drawn]:
     """The training faces whose neighbours carry another label, each beside its nearest such neighbour."""
-    level, classes, audit = case.predictor.level, case.predictor.classes, case.label_audit
+    level, classes, audit = case.predictor.level, case.predictor.classes, found.label_audit
     if not len(audit):
         return []
     row_of = _upright_rows(case.trained)

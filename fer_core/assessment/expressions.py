@@ -13,10 +13,12 @@ from fer_core.embedding import embed_rows
 from fer_core.embedding_table import Embedded
 from fer_core.evaluation.bootstrap import Interval, share_interval
 from fer_core.evaluation.measure import Evaluation, measure
+from fer_core.label_audit import LabelAudit, audit_labels
 from fer_core.predictor import Predictions
 from fer_core.report import Table
 from fer_core.report.measures import percent
 from fer_core.targets import UNKNOWN
+from fer_core.world import ALONE, World
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Assessment:
     """A model's test part: the rows, what the model says of them, and how good that is.
 
     Attributes:
+        label_audit: of the training faces.
         views: what is said of the view; empty where there are fewer than two.
         num_right_CY, num_all_CY: rows of a known view that was trained on, by class and view: those whose expression is
             said right, and all.
@@ -33,25 +36,32 @@ class Assessment:
     test: Embedded
     predictions: Predictions
     evaluation: Evaluation
+    label_audit: LabelAudit
     views: dict[str, Interval]
     num_right_CY: np.ndarray
     num_all_CY: np.ndarray
 
 
-def measure_expressions(case: Case, progress: Progress) -> Assessment:
-    """Embed the upright test rows and measure; the gallery are the upright training rows."""
+def measure_expressions(case: Case, progress: Progress, world: World = ALONE) -> Assessment:
+    """Embed the upright test rows and measure; the gallery are the upright training rows.
+
+    Args:
+        world: the workers that share the work; each gets the whole result.
+    """
     predictor, faces = case.predictor, case.tested
     rows = faces.rows_of("test", upright=True)
-    made = predictor.predicted(embed_rows(predictor.network, predictor.description.inputs(faces), rows, progress))
+    network, inputs = predictor.network.to(world.device), predictor.description.inputs(faces, world.device)
+    made = predictor.predicted(embed_rows(network, inputs, rows, progress, world))
     by_neighbours = predictor.decides_by == "neighbours"
     names, groups = faces.sample_id[rows], faces.group[rows]
     test = Embedded(names, groups, faces.label[rows], made.embedding, None if by_neighbours else made.probability)
     level = predictor.level
     gallery = Embedded(level.sample_id, level.sample_id, level.class_N, level.embedding_ND)
-    evaluation = measure(test, gallery, faces.classes, case.seed, case.resamples)
+    evaluation = measure(test, gallery, faces.classes, case.seed, case.resamples, world)
+    audit = audit_labels(level.embedding_ND, level.class_N, len(predictor.classes), world=world)
     right = evaluation.predicted == test.label
     return Assessment(
-        rows, test, made, evaluation, _views(case, rows, made, right), *_counts_by_view(case, rows, right)
+        rows, test, made, evaluation, audit, _views(case, rows, made, right), *_counts_by_view(case, rows, right)
     )
 
 

@@ -2,24 +2,41 @@
 
 import io
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.csv
 
 from fer_core.assessment import expression_figures
-from fer_core.assessment.base import Assessed, Case, Progress
-from fer_core.assessment.expressions import measure_expressions, predictions_table, view_table
+from fer_core.assessment.base import Assessed, Case, CasePlan, Progress
+from fer_core.assessment.expressions import Assessment, measure_expressions, predictions_table, view_table
 from fer_core.assessment.landmarks import with_landmarks
-from fer_core.assessment.verification import assess_verification
+from fer_core.assessment.verification import embed_tested, tell_verification
 from fer_core.label_audit import audit_table
 from fer_core.levels import embedding_column
+from fer_core.world import ALONE, World
 
 LABEL_AUDIT = "label_audit.csv"
 
 
-def assess_expressions(case: Case, progress: Progress) -> Assessed:
+class Protocol(NamedTuple):
+    """How a kind of method is tested.
+
+    Attributes:
+        measure: what takes long: embeddings, neighbours; on several workers, who each get all of it.
+        tell: what it gives -> what a model did.
+    """
+
+    measure: Callable[[Case, Progress, World], Any]
+    tell: Callable[[Case, Any], Assessed]
+
+    def __call__(self, case: Case, progress: Progress) -> Assessed:
+        """Both, in this process."""
+        return self.tell(case, self.measure(case, progress, ALONE))
+
+
+def tell_expressions(case: Case, found: Assessment) -> Assessed:
     """Classification, clusters, retrieval and, where the model says it, the view."""
-    found = measure_expressions(case, progress)
     evaluation, predictor = found.evaluation, case.predictor
     by = "subjects" if evaluation.resampled_by == "subject" else "pictures (the data set names no subjects)"
     return Assessed(
@@ -38,27 +55,38 @@ def assess_expressions(case: Case, progress: Progress) -> Assessed:
             "No epoch, threshold or other choice was made on the test part; K = 11 is fixed.",
         ],
         draw=lambda: expression_figures.draw(found, case),
-        files=lambda: {LABEL_AUDIT: _label_audit(case)},
+        files=lambda: {LABEL_AUDIT: _label_audit(case, found)},
         tables=view_table(found, case),
     )
 
 
-def _label_audit(case: Case) -> bytes:
+def _label_audit(case: Case, found: Assessment) -> bytes:
     """The training faces whose neighbours carry another label, worst first, as csv."""
     written = io.BytesIO()
     names, classes = case.predictor.level.sample_id, case.predictor.classes
-    pyarrow.csv.write_csv(audit_table(case.label_audit, names, classes), written)
+    pyarrow.csv.write_csv(audit_table(found.label_audit, names, classes), written)
     return written.getvalue()
 
 
-def assess_landmarks(case: Case, progress: Progress) -> Assessed:
+def tell_landmarks(case: Case, found: Assessment) -> Assessed:
     """As expressions, with a linear SVM, similarity triplets, and the faces that the decoder draws."""
-    return with_landmarks(assess_expressions(case, progress), case)
+    return with_landmarks(tell_expressions(case, found), case)
 
 
-PROTOCOLS: dict[str, Callable[[Case, Progress], Assessed]] = {
-    "expressions": assess_expressions,
-    "landmarks": assess_landmarks,
-    "pairs": assess_verification,
+PROTOCOLS = {
+    "expressions": Protocol(measure_expressions, tell_expressions),
+    "landmarks": Protocol(measure_expressions, tell_landmarks),
+    "pairs": Protocol(embed_tested, tell_verification),
 }
 """By methods.Method.protocol."""
+
+
+def protocol_of(case: Case) -> Protocol:
+    """How the case's model is tested."""
+    return PROTOCOLS[case.predictor.description.build_method().protocol]
+
+
+def measured(world: World, plan: CasePlan) -> Any:
+    """Protocol.measure for a worker, which makes the case itself."""
+    case = plan.made()
+    return protocol_of(case).measure(case, lambda *_: None, world)

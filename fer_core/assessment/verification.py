@@ -9,15 +9,26 @@ from fer_core.assessment.pairs import IndexPairs, LeftOut, PairAssessment, asses
 from fer_core.directories import read_columns
 from fer_core.embedding import embed_rows
 from fer_core.levels import embedding_column
+from fer_core.world import ALONE, World
 
 MOST_SHOWN = 16
 
 
-def assess_verification(case: Case, progress: Progress) -> Assessed:
-    """Pairs of the data set's protocol whose people were not trained on, else pairs made of the test people."""
+def embed_tested(case: Case, progress: Progress, world: World = ALONE) -> np.ndarray:
+    """Embeddings (N, D) of the upright test rows, on every worker."""
+    rows, predictor = case.tested.rows_of("test", upright=True), case.predictor
+    network, inputs = predictor.network.to(world.device), predictor.description.inputs(case.tested, world.device)
+    return embed_rows(network, inputs, rows, progress, world).embedding_ND
+
+
+def tell_verification(case: Case, made: np.ndarray) -> Assessed:
+    """Pairs of the data set's protocol whose people were not trained on, else pairs made of the test people.
+
+    Args:
+        made: what `embed_tested` gives.
+    """
     faces, predictor = case.tested, case.predictor
     rows = faces.rows_of("test", upright=True)
-    made = embed_rows(predictor.network, predictor.description.inputs(faces), rows, progress).embedding_ND
     pairs, left_out = _pairs(case, rows)
     found = assess_pairs(made, faces.sample_id[rows], faces.group[rows], pairs, case.seed, case.resamples)
     which = "of the test people" if case.pairs is None else "of the data set's protocol"

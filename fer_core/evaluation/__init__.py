@@ -1,5 +1,6 @@
 """Protocol metrics with confidence intervals: neighbours, clusters, classification, bootstrap by subject."""
 
+from fer_core.evaluation.average_precision import map_at_r
 from fer_core.evaluation.bootstrap import Interval, PairedDifference, paired_difference
 from fer_core.evaluation.clustering import kmeans_labels, nmi, pair_f1
 from fer_core.evaluation.measure import Evaluation, measure
@@ -14,6 +15,7 @@ __all__ = [
     "acc_at_k",
     "kmeans_labels",
     "knn_predict",
+    "map_at_r",
     "measure",
     "nearest",
     "nmi",

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from fer_core.embedding_table import Embedded
+from fer_core.evaluation.average_precision import average_precisions
 from fer_core.evaluation.bootstrap import Interval, SubjectBootstrap, share_interval
 from fer_core.evaluation.classification import confusion_matrix, scores
 from fer_core.evaluation.clustering import kmeans_labels, nmi, nmi_of_table, pair_f1, pair_f1_of_table
 from fer_core.evaluation.neighbours import acc_per_query, majority, nearest, neighbour_agreement, recall_per_query
+from fer_core.world import ALONE, World
 
 KNN_K = 11
 CURVE_KS = (1, 3, 5, 7, 9, 11, 13, 15, 21, 31)
@@ -36,7 +38,12 @@ class Evaluation:
 
 
 def measure(
-    test: Embedded, gallery: Embedded, classes: tuple[str, ...], seed: int, resamples: int = 1000
+    test: Embedded,
+    gallery: Embedded,
+    classes: tuple[str, ...],
+    seed: int,
+    resamples: int = 1000,
+    world: World = ALONE,
 ) -> Evaluation:
     """Classification, clustering and retrieval metrics of `test`, each with an interval resampled by subject.
 
@@ -47,15 +54,19 @@ def measure(
 
     Metrics: accuracy, precision, recall, f1 (macro), mean_class_accuracy of the decision; accuracy_CLASS, the share of
     a class's images that are decided right, its people resampled, for each class that the test part shows;
-    knn_accuracy, knn_precision, knn_recall, knn_f1; nmi, cluster_f1 (over pairs); recall_at_K and acc_at_K. A K larger
-    than the images that could be retrieved is left out of the curves; the K of kNN-11 is then cut to the gallery.
+    knn_accuracy, knn_precision, knn_recall, knn_f1; nmi, cluster_f1 (over pairs); recall_at_K, acc_at_K and map_at_r. A
+    K larger than the images that could be retrieved is left out of the curves; the K of kNN-11 is then cut to the
+    gallery. map_at_r is of the images whose class has another, and left out where there are none.
+
+    Args:
+        world: the workers that share the search for neighbours; each gets the whole result.
 
     Raises ValueError for an empty table, a label outside `classes`, probabilities for other classes, and a test image
     that is also in the gallery.
     """
     _check(test, gallery, len(classes))
     bootstrap = SubjectBootstrap(test.subject, seed, resamples)
-    neighbour_NK = gallery.label[nearest(test.embedding, gallery.embedding, max(CURVE_KS))[0]]
+    neighbour_NK = gallery.label[nearest(test.embedding, gallery.embedding, max(CURVE_KS), world=world)[0]]
     knn_N = majority(neighbour_NK[:, :KNN_K], len(classes))
     predicted_N = knn_N if test.probability is None else test.probability.argmax(axis=1)
     knn = _classification(test.label, knn_N, len(classes), bootstrap)
@@ -65,7 +76,8 @@ def measure(
         | _by_class(test, predicted_N, classes, seed, resamples)
         | {f"knn_{name}": interval for name, interval in knn.items()}
         | _clustering(test, seed, bootstrap)
-        | _retrieval(test, bootstrap),
+        | _retrieval(test, bootstrap, world)
+        | _ranking(test, bootstrap, world),
         confusion=confusion_matrix(test.label, predicted_N, len(classes)),
         predicted=predicted_N,
         knn_f1_over_k=f1_over_k(test.label, neighbour_NK, len(classes)),
@@ -118,11 +130,11 @@ def _clustering(test: Embedded, seed: int, bootstrap: SubjectBootstrap) -> dict[
     }
 
 
-def _retrieval(test: Embedded, bootstrap: SubjectBootstrap) -> dict[str, Interval]:
+def _retrieval(test: Embedded, bootstrap: SubjectBootstrap, world: World) -> dict[str, Interval]:
     ks = [k for k in RETRIEVAL_KS if k < len(test)]
     if not ks:
         return {}
-    agreement_NK = neighbour_agreement(test.embedding, test.label, max(ks))
+    agreement_NK = neighbour_agreement(test.embedding, test.label, max(ks), world)
     hits = {f"recall_at_{k}": recall_per_query(agreement_NK, k) for k in ks}
     hits |= {f"acc_at_{k}": acc_per_query(agreement_NK, k) for k in ks}
     sums = bootstrap.sums(np.column_stack([*hits.values(), np.ones(len(test))]))
@@ -131,6 +143,16 @@ def _retrieval(test: Embedded, bootstrap: SubjectBootstrap) -> dict[str, Interva
         name: bootstrap.interval(float(hit_N.mean()), draws_R)
         for (name, hit_N), draws_R in zip(hits.items(), draws, strict=True)
     }
+
+
+def _ranking(test: Embedded, bootstrap: SubjectBootstrap, world: World) -> dict[str, Interval]:
+    precision_N = average_precisions(test.embedding, test.label, world)
+    asked_N = ~np.isnan(precision_N)
+    if not asked_N.any():
+        return {}
+    sums_R2 = bootstrap.sums(np.column_stack([np.where(asked_N, precision_N, 0.0), asked_N]))
+    sums_R2 = sums_R2[sums_R2[:, 1] > 0]
+    return {"map_at_r": bootstrap.interval(float(precision_N[asked_N].mean()), sums_R2[:, 0] / sums_R2[:, 1])}
 
 
 def f1_over_k(truth_N: np.ndarray, neighbour_NK: np.ndarray, num_classes: int) -> dict[int, float]:

@@ -15,6 +15,7 @@ METRICS = (
     "cluster_f1",
     *(f"recall_at_{k}" for k in RETRIEVED),
     *(f"acc_at_{k}" for k in RETRIEVED),
+    "map_at_r",
     "pose_accuracy",
     "svm_accuracy",
     "satisfied_triplets",

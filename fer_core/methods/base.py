@@ -41,6 +41,17 @@ class Outputs:
         more = {name: change(part) for name, part in self.more.items()}
         return Outputs(change(self.embedding_BD), logits, pose_logits, more)
 
+    def tensors(self) -> list[Tensor]:
+        """Those that there are, in the order in which `mapped` changes them."""
+        found: list[Tensor] = []
+
+        def find(part: Tensor) -> Tensor:
+            found.append(part)
+            return part
+
+        self.mapped(find)
+        return found
+
 
 @dataclass(frozen=True)
 class Recipe:

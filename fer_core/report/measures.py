@@ -57,7 +57,8 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "Retrieval": {
         f"recall_at_{k}": (f"Recall@{k}", f"one of the {k} nearest has the same expression") for k in RETRIEVAL_KS
     }
-    | {f"acc_at_{k}": (f"Acc@{k}", f"share of the {k} nearest with the same expression") for k in RETRIEVAL_KS},
+    | {f"acc_at_{k}": (f"Acc@{k}", f"share of the {k} nearest with the same expression") for k in RETRIEVAL_KS}
+    | {"map_at_r": ("MAP@R", "mean average precision over as many as have the same expression")},
 }
 OTHER = "Other measures"
 

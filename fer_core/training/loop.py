@@ -4,12 +4,14 @@ What a step computes goes by (plan, step) alone: batches, patches and dropout ar
 step, so a run that goes on from a checkpoint ends with the same numbers as one that was never stopped (on the same
 device with the same number of threads; on a GPU to rounding, as some of its sums have no fixed order).
 
-Over several workers the loss is that of the whole batch; batch norm takes its statistics over each worker's share.
+Nor does it go by the number of workers, but for rounding and what networks draw, as dropout does: every worker sees
+the loss of the whole batch, batch norm its statistics, and a row's patch is that of its place in the table of rows.
+A run may go on with other workers than it began with.
 """
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,40 +24,50 @@ from fer_core.checkpoints import CheckpointStore
 from fer_core.directories import read_tables
 from fer_core.errors import InputError
 from fer_core.gather import average_gradients, gather
-from fer_core.inputs import inputs_of
+from fer_core.inputs import inputs_of, sent
 from fer_core.losses.numerics import NotFiniteError, at_least_float32, deferred_checks
 from fer_core.methods.base import Method, Outputs
 from fer_core.patches import draw_views
 from fer_core.reading import FaceTable
 from fer_core.targets import UNKNOWN, Targets
+from fer_core.training.batch_norm import synchronised
+from fer_core.training.feeding import fed
 from fer_core.training.keeping import Average, Best, Means, State, Steps
-from fer_core.training.networks import build_network, build_objective, load_start
+from fer_core.training.micro_batches import MicroBatches, num_micro_batches
+from fer_core.training.networks import build_network, build_objective, compile_forward, load_start
 from fer_core.training.pair_validation import PairValidation
 from fer_core.training.plan import Trained, TrainingPlan
+from fer_core.training.profiling import NOT_PROFILED, Profile
 from fer_core.training.validation import Validation
 from fer_core.world import World
 
 Progress = Callable[[dict[str, float]], None]
 
 
-def train(plan: TrainingPlan, world: World, store: CheckpointStore, progress: Progress) -> Trained:
+def train(
+    plan: TrainingPlan, world: World, store: CheckpointStore, progress: Progress, profile: bool = False
+) -> Trained:
     """Train from the last checkpoint, or from the start, to the end of the plan.
 
     Args:
         progress: called on rank 0 about every two seconds with epoch, step, steps, loss, accuracy (of a method that
             classifies), images_per_second.
+        profile: whether it is measured where a step's time goes, for which the device is waited for.
 
     Raises:
-        InputError: the rows cannot be divided, or the loss is no longer finite.
+        InputError: the rows cannot be divided, there are more workers than rows in a batch, the network cannot be
+            compiled here, or the loss is no longer finite.
     """
     method, faces = plan.build_method(), plan.read_faces()
     rows = faces.rows_of("train", upright=method.inputs == "points", unlabelled=True)
     label_N = faces.label[rows] if plan.sub_labels is None else _sub_labels(plan.sub_labels, faces, rows)
-    loop = _Loop(plan, world, method, faces, rows, label_N)
+    measured = Profile.on(world.device) if profile else NOT_PROFILED
+    loop = _Loop(plan, world, method, faces, rows, label_N, measured)
     loop.restore(store.load())
     loop.run(store, progress)
     steps = loop.steps.values()
-    return Trained(loop.result(), loop.history, steps, faces.classes, faces.poses, loop.class_of_label, loop.counts)
+    made = loop.result(), loop.history, steps, faces.classes, faces.poses, loop.class_of_label, loop.counts
+    return Trained(*made, measured.rows() if profile else None)
 
 
 def _sub_labels(level: Path, faces: FaceTable, rows: np.ndarray) -> np.ndarray:
@@ -76,14 +88,25 @@ class _Loop:
     """The state of a run between two steps."""
 
     def __init__(
-        self, plan: TrainingPlan, world: World, method: Method, faces: FaceTable, rows: np.ndarray, label_N: np.ndarray
+        self,
+        plan: TrainingPlan,
+        world: World,
+        method: Method,
+        faces: FaceTable,
+        rows: np.ndarray,
+        label_N: np.ndarray,
+        profile: Profile,
     ) -> None:
         self.plan, self.world, self.method, self.rows = plan, world, method, rows
+        self.section, self.feeding_section = profile.step, profile.feeding
         label_N, self.class_of_label = _numbered(label_N, faces.label[rows])
         self.training_rows = faces.training_rows(rows, label_N)
-        self.inputs = inputs_of(method.inputs, faces, plan.face_size, plan.patch, world.device)
+        self.inputs = inputs_of(method.inputs, faces, plan.face_size, plan.patch, world.device, profile.feeding)
         self.counts = self.training_rows.counts(self.inputs.numbers)
         self.sampler = method.sampler(self.training_rows, plan.recipe.batch_size, plan.seed)
+        if self.sampler.rows_per_batch < world.size:
+            few = f"{world.size} workers cannot share batches of {self.sampler.rows_per_batch} rows"
+            raise InputError(f"{few}; use fewer --workers or a larger --batch-size")
         self._build(world)
         self.validation: Validation | PairValidation
         if plan.validation and method.protocol == "pairs":
@@ -103,17 +126,23 @@ class _Loop:
             load_start(network, plan.start)
         if self.inputs.numbers:
             method.fit(network, self.inputs.plain(self.rows))
-        self.network = network.to(world.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(world.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = synchronised(network, world)
         self.average = Average(self.network, plan.recipe.averaging)
         self.objective = build_objective(method, self.counts, plan.seed).to(world.device)
         self.objective.fit(self.sampler)
+        if plan.compiled:
+            compile_forward(self.network)
         self.model: nn.Module = self.network
         self.optimizer: torch.optim.Optimizer | None = None
         if method.learns:
             if world.size > 1:
-                self.model = DistributedDataParallel(self.network)
+                # its buffers are the same on every worker as it is
+                self.model = DistributedDataParallel(self.network, forward_sync_buffers=False)
             parameters = [*self.network.parameters(), *self.objective.parameters()]
             self.optimizer = torch.optim.AdamW(parameters, plan.recipe.lr, weight_decay=plan.recipe.weight_decay)
+        number = num_micro_batches(self.sampler.rows_per_batch, world.size, plan.micro_batch)
+        self.micro_batches = MicroBatches(self.model, number, self._forward) if number > 1 else None
 
     @property
     def num_steps(self) -> int:
@@ -141,19 +170,23 @@ class _Loop:
 
     def run(self, store: CheckpointStore, progress: Progress) -> None:
         shown, seen = time.perf_counter(), 0
-        for images, targets in self._batches():
-            self.model.train()
-            self.objective.train()
-            seen += self._train_step(images, targets)
-            epoch_ends = self.step % self.sampler.steps_per_epoch == 0
-            now = time.perf_counter()
-            if self.world.rank == 0 and (now - shown > 2 or epoch_ends):
-                progress(self._summary() | {"images_per_second": seen / (now - shown)})
-                shown, seen = now, 0
-            if epoch_ends:
-                self._end_epoch()
-            if self.step < self.num_steps and (epoch_ends or self.step % self.plan.checkpoint_steps == 0):
-                store.save(self.checkpoint(), self._summary() if not epoch_ends else self.history[-1])
+        with fed(self._batch, range(self.step, self.num_steps), self.world.device, self.section) as batches:
+            for images, targets in batches:
+                self.model.train()
+                self.objective.train()
+                seen += self._train_step(images, Targets.of(targets))
+                epoch_ends = self.step % self.sampler.steps_per_epoch == 0
+                now = time.perf_counter()
+                if self.world.rank == 0 and (now - shown > 2 or epoch_ends):
+                    progress(self._summary() | {"images_per_second": seen / (now - shown)})
+                    shown, seen = now, 0
+                if epoch_ends:
+                    with self.section("validation"):
+                        self._end_epoch()
+                if self.step < self.num_steps and (epoch_ends or self.step % self.plan.checkpoint_steps == 0):
+                    with self.section("checkpoint"):
+                        store.save(self.checkpoint(), self._summary() if not epoch_ends else self.history[-1])
+                self.section.step_ends()
 
     def _end_epoch(self) -> None:
         with _divergence(self.step):
@@ -163,54 +196,78 @@ class _Loop:
         if self.method.picks_by_validation:
             self.best.offer(validated["valid_loss"], _state_of(self.average.network))
 
-    def _batches(self) -> Iterator[tuple[Tensor, Targets]]:
-        """This worker's share of every batch that is left, from the step that comes next, on the device."""
-        for step in range(self.step, self.num_steps):
+    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """This worker's share of a batch on the device, and its targets, stacked; made ahead by the feeding thread."""
+        with self.feeding_section("draw"):
             epoch, within = divmod(step, self.sampler.steps_per_epoch)
             drawn = self.sampler.batch(epoch, within, self.world.rank, self.world.size)
             views = draw_views(self.plan.seed, epoch, drawn, self.method.flips)
-            inputs = self.inputs.drawn(self.rows[drawn], views)
-            stacked = self.training_rows.targets(drawn).stacked().to(self.world.device, non_blocking=True)
-            yield inputs, Targets.of(stacked)
+            targets = self.training_rows.targets(drawn).stacked().numpy()
+        inputs = self.inputs.drawn(self.rows[drawn], views)
+        self.feeding_section.step_ends()
+        return inputs, sent(targets, self.world.device)
 
     def _train_step(self, inputs: Tensor, targets: Targets) -> int:
-        torch.manual_seed((self.plan.seed * 1_000_003 + self.step) * self.world.size + self.world.rank)
-        assert self.optimizer is not None
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.plan.recipe.rate(self.step, self.num_steps)
-        device = self.world.device
         with _divergence(self.step + 1), deferred_checks():
-            with torch.autocast(device.type, torch.bfloat16) if self.plan.bfloat16 else nullcontext():
-                own = self.model(inputs)
             # softmax and distances are of float32, whatever the network's products were
-            outputs, targets = self._gathered(own.mapped(at_least_float32), targets)
-            terms = self._terms(outputs, targets)
-            with torch.no_grad():
-                predicted = self.method.predicted(outputs, targets, self.counts)
+            with self.section("forward"):
+                own = self._outputs(inputs).mapped(at_least_float32)
+            outputs, targets = self._gathered(own, targets)
+            with self.section("objective"):
+                terms = self._terms(outputs, targets)
+            right = self._accuracy(outputs, targets)
         loss = torch.stack(list(terms.values())).sum()
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if self.world.size > 1:
-            average_gradients(self.objective.parameters())
-        self.optimizer.step()
-        self.average.update()
-        self.step += 1
-        with torch.no_grad():
-            right = {} if predicted is None else {"accuracy": (predicted == targets.label_B).float().mean()}
-            self.means.add({"loss": loss, **right, **terms})
-            self.steps.add(self.objective.trace)
+        self._backward(loss)
+        self._update()
+        self.means.add({"loss": loss, **right, **terms})
+        self.steps.add(self.objective.trace)
         return len(targets.label_B)
+
+    def _outputs(self, inputs: Tensor) -> Outputs:
+        torch.manual_seed((self.plan.seed * 1_000_003 + self.step) * self.world.size + self.world.rank)
+        return self.micro_batches.outputs(inputs) if self.micro_batches else self._forward(self.model, inputs)
+
+    def _forward(self, network: nn.Module, inputs: Tensor) -> Outputs:
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.plan.bfloat16):
+            return network(inputs)
 
     def _terms(self, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:
         # what the objective draws is drawn alike by every worker, as it sees the same batch
         torch.manual_seed(-1 - (self.plan.seed * 1_000_003 + self.step))
         return self.objective(outputs, targets, self.step / self.num_steps)
 
+    @torch.no_grad()
+    def _accuracy(self, outputs: Outputs, targets: Targets) -> dict[str, Tensor]:
+        predicted = self.method.predicted(outputs, targets, self.counts)
+        return {} if predicted is None else {"accuracy": (predicted == targets.label_B).float().mean()}
+
+    def _backward(self, loss: Tensor) -> None:
+        assert self.optimizer is not None
+        with self.section("backward"):
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            if self.micro_batches:
+                self.micro_batches.backward()
+        if self.world.size > 1:
+            with self.section("average gradients"):
+                average_gradients(self.objective.parameters())
+
+    def _update(self) -> None:
+        assert self.optimizer is not None
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.plan.recipe.rate(self.step, self.num_steps)
+        with self.section("optimiser"):
+            self.optimizer.step()
+        with self.section("average of weights"):
+            self.average.update()
+        self.step += 1
+
     def _gathered(self, own: Outputs, targets: Targets) -> tuple[Outputs, Targets]:
         if self.world.size == 1:
             return own, targets
         num_rows = self.sampler.rows_per_batch
-        return own.mapped(lambda part: gather(part, num_rows)), Targets.of(gather(targets.stacked(), num_rows))
+        with self.section("gather"):
+            return own.mapped(lambda part: gather(part, num_rows)), Targets.of(gather(targets.stacked(), num_rows))
 
     def _summary(self) -> dict[str, float]:
         """Epoch (from 1), step, steps and the means of the epoch so far.

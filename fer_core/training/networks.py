@@ -1,6 +1,8 @@
 """Networks and objectives with initial weights by seed."""
 
 import itertools
+import os
+import shutil
 from pathlib import Path
 
 import torch
@@ -8,6 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from fer_core.backbones.weights import build_backbone
+from fer_core.errors import InputError
 from fer_core.methods.base import Method, Objective
 from fer_core.targets import Counts
 
@@ -43,3 +46,18 @@ def load_start(network: nn.Module, file: Path) -> None:
     network.load_state_dict(
         {name: start[name] if start[name].shape == part.shape else part for name, part in own.items()}
     )
+
+
+def compile_forward(network: nn.Module) -> None:
+    """Have torch.compile put the network together, when it is first called. In place: parameters keep their names.
+
+    Raises:
+        InputError: there is no C++ compiler, which it writes for.
+    """
+    compiler = os.environ.get("CXX", "g++")
+    if shutil.which(compiler) is None:
+        raise InputError(
+            f"--compiled needs a C++ compiler and {compiler} is not found: install it, name another one in CXX, or "
+            "train without --compiled"
+        )
+    network.compile()

@@ -31,6 +31,9 @@ class TrainingPlan:
             pairs of validation people are told apart.
         seed: of everything drawn.
         checkpoint_steps: steps from one checkpoint to the next.
+        micro_batch: most rows that a worker puts through the network at once, None: its whole share of a batch. Batch
+            norm takes its statistics over as many rows of each worker; nothing else of a step changes but rounding.
+        compiled: whether the network is compiled by torch.compile.
     """
 
     faces: Path
@@ -45,6 +48,8 @@ class TrainingPlan:
     bfloat16: bool
     seed: int
     checkpoint_steps: int
+    micro_batch: int | None = None
+    compiled: bool = False
     validation: bool = False
     weights: Path | None = None
     start: Path | None = None
@@ -80,6 +85,7 @@ class Trained:
         classes, poses: what it was trained to tell apart.
         class_of_label: the class of each label that was trained on.
         counts: what the network was built for.
+        profile: where a step's time went, as profiling.Profile.rows gives it; None where nobody asked.
     """
 
     state: dict[str, Tensor]
@@ -89,3 +95,4 @@ class Trained:
     poses: tuple[int, ...]
     class_of_label: list[int]
     counts: Counts
+    profile: dict[str, list[dict[str, Any]]] | None = None

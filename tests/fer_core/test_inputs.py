@@ -10,7 +10,8 @@ from fer_core.folds import Part
 from fer_core.inputs import PatchInputs, PointInputs, inputs_of
 from fer_core.patches import Patches, draw_views
 from fer_core.reading import read_faces
-from fer_core.turning import turned_patches
+from fer_core.turning import corners, turned_patches
+from fer_core.world import CPU
 
 ROWS = np.array([5, 0, 31, 5])
 
@@ -47,7 +48,7 @@ def test_rows_of_a_virtual_form_are_turned_and_cut(faces):
     views = draw_views(3, 0, ROWS, flips=True)
     made = PatchInputs(wide, size, 16).drawn(ROWS, views)
     pictures, angles = torch.from_numpy(wide.wide_images(ROWS)), torch.from_numpy(wide.rotation[ROWS])
-    expected = turned_patches(pictures, angles, torch.from_numpy(views), size, 16)
+    expected = turned_patches(pictures, angles, torch.from_numpy(views), corners(size, 16, CPU), size, 16)
     assert torch.equal(made, expected)
     assert set(angles.tolist()) == {0.0, 5.0}
     assert PatchInputs(wide, size, 16).plain(ROWS).shape == (4, 16, 16, 3)

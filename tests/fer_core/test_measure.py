@@ -6,7 +6,18 @@ import pytest
 from sklearn.metrics import f1_score, recall_score
 
 from fer_core.embedding_table import Embedded
-from fer_core.evaluation import Interval, acc_at_k, kmeans_labels, knn_predict, measure, nmi, pair_f1, recall_at_k
+from fer_core.evaluation import (
+    Interval,
+    acc_at_k,
+    kmeans_labels,
+    knn_predict,
+    map_at_r,
+    measure,
+    nmi,
+    pair_f1,
+    recall_at_k,
+)
+from fer_core.evaluation.average_precision import average_precisions
 from fer_core.evaluation.bootstrap import SubjectBootstrap, share_interval
 
 CLASSES = ("neutral", "happiness", "surprise", "sadness")
@@ -46,6 +57,7 @@ def test_values_are_those_of_scikit_learn_and_of_the_parts(test_part, gallery):
     expected |= {f"accuracy_{CLASSES[c]}": (knn[truth == c] == c).mean() for c in range(3)}
     expected |= {f"recall_at_{k}": v for k, v in recall_at_k(test_part.embedding, truth, (1, 8, 32)).items()}
     expected |= {f"acc_at_{k}": v for k, v in acc_at_k(test_part.embedding, truth, (1, 8, 32)).items()}
+    expected["map_at_r"] = map_at_r(test_part.embedding, truth)
     assert {name: found.metrics[name].value for name in expected} == pytest.approx(expected)
     np.testing.assert_array_equal(found.predicted, knn)
     assert found.confusion.sum() == 90
@@ -57,7 +69,7 @@ def test_values_are_those_of_scikit_learn_and_of_the_parts(test_part, gallery):
 def test_the_names_and_the_intervals(test_part, gallery):
     found = measure(test_part, gallery, CLASSES, seed=0, resamples=200)
     decision = ["accuracy", "precision", "recall", "f1"]
-    names = {*decision, *(f"knn_{name}" for name in decision), "mean_class_accuracy", "nmi", "cluster_f1"}
+    names = {*decision, *(f"knn_{name}" for name in decision), "mean_class_accuracy", "nmi", "cluster_f1", "map_at_r"}
     names |= {f"accuracy_{name}" for name in CLASSES[:3]}  # nobody in the test part is sad
     names |= {f"{kind}_at_{k}" for kind in ("recall", "acc") for k in (1, 2, 4, 8, 16, 32)}
     assert set(found.metrics) == names
@@ -110,6 +122,19 @@ def test_tiny_sets():
     assert tuple(found.knn_f1_over_k) == (1, 3)
     single = measure(table("t", 1, 0), table("g", 1, 1), CLASSES, seed=0, resamples=20)
     assert single.metrics["nmi"] == Interval(1.0, 0.0, 1.0)
+
+
+def test_map_at_r_resamples_the_images_that_have_others_of_their_class(gallery):
+    test = table("t", 41, 3, num_subjects=8)
+    alone = replace(test, label=np.where(np.arange(41) == 40, 3, test.label))
+    found = measure(alone, gallery, CLASSES, seed=0, resamples=300).metrics["map_at_r"]
+    precision = average_precisions(alone.embedding, alone.label)
+    assert np.isnan(precision[40])
+    draws = []
+    for weight in np.concatenate(list(SubjectBootstrap(alone.subject, 0, 300).weights())):
+        draws.append((weight[:40] * precision[:40]).sum() / weight[:40].sum())
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(draws, (0.025, 0.975))))
+    assert found.value == pytest.approx(precision[:40].mean())
 
 
 def test_a_collapsed_model_is_measured(gallery):

@@ -4,6 +4,7 @@ import torch
 from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from fer_core.evaluation import acc_at_k, knn_predict, nearest, neighbours, recall_at_k
+from fer_core.evaluation.shortlist import Shortlist
 
 
 def slow_nearest(query, gallery, k, exclude_self):
@@ -30,8 +31,8 @@ def test_nearest_is_the_slow_loop(num_members, exclude_self):
 def test_nearest_agrees_with_scikit_learn_without_a_row_done_in_full(offset, monkeypatch):
     rng = np.random.default_rng(1)
     gallery = (rng.normal(size=(500, 16)) + offset).astype(np.float32)
-    query = (rng.normal(size=(20, 16)) + offset).astype(np.float32)
-    monkeypatch.setattr(neighbours, "_nearest_in_full", None)
+    query = (rng.normal(size=(100, 16)) + offset).astype(np.float32)
+    monkeypatch.setattr(neighbours, "compared_in_full", None)
     index, distance = nearest(torch.from_numpy(query), torch.from_numpy(gallery), 11)
     oracle = NearestNeighbors(n_neighbors=11, algorithm="kd_tree").fit(gallery.astype(np.float64))
     oracle_distance, oracle_index = oracle.kneighbors(query.astype(np.float64))
@@ -46,6 +47,48 @@ def test_blocks_do_not_change_the_answer(monkeypatch):
     blocks = nearest(table, table, 5, exclude_self=True)
     np.testing.assert_array_equal(whole[0], blocks[0])
     np.testing.assert_array_equal(whole[1], blocks[1])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("kind", ["normal", "one cluster far away", "far queries", "tiny", "near ties"])
+def test_no_member_off_a_shortlist_is_nearer_than_it_says(dtype, kind):
+    rng = np.random.default_rng(5)
+    gallery, query = rng.normal(size=(400, 24)), rng.normal(size=(60, 24))
+    if kind == "one cluster far away":
+        gallery[200:] = 50 + 1e-4 * gallery[200:]
+        query = gallery[170:230].copy()
+    elif kind == "far queries":
+        query *= 1e5
+    elif kind == "tiny":
+        gallery, query = 1e-25 * gallery, 1e-25 * query
+    elif kind == "near ties":  # on a sphere, but for what bfloat16 does not see
+        gallery *= (1 + 1e-5 * rng.random((400, 1))) / np.linalg.norm(gallery, axis=1, keepdims=True)
+        query *= 1e-3
+    gallery, query = torch.from_numpy(gallery), torch.from_numpy(query)
+    member, others = Shortlist(gallery, dtype).of(query, None, 20)
+    exact = torch.cdist(query, gallery, compute_mode="donot_use_mm_for_euclid_dist").square()
+    rest = exact.scatter(1, member, torch.inf).min(dim=1).values
+    assert (others <= rest * (1 + 1e-12)).all()
+    assert (member.diff(dim=1) > 0).all()
+    if kind == "normal":
+        assert (others > 0.9 * rest).all()  # nor is it so careful as to be of no use
+
+
+@pytest.mark.parametrize("gap", [0.0, 1e-12, 1e-7, 1e-4])
+def test_near_ties_are_told_apart(gap, monkeypatch):
+    # More members than a shortlist has are all but equally near: bfloat16, then float32 and float64, cannot tell.
+    rng = np.random.default_rng(6)
+    direction = rng.normal(size=(300, 32))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    gallery = direction * (1 + gap * rng.permutation(300)[:, None])
+    query = 1e-9 * rng.normal(size=(20, 32))
+    for fast in (True, False):
+        monkeypatch.setattr(neighbours, "multiplies_bfloat16", lambda device, fast=fast: fast)
+        index, distance = nearest(query, gallery, 5)
+        slow_index, slow_distance = slow_nearest(query, gallery, 5, False)
+        if gap:
+            np.testing.assert_array_equal(index, slow_index)
+        np.testing.assert_allclose(distance, slow_distance, rtol=1e-12)
 
 
 def test_a_collapsed_table_is_ordered_by_index_and_never_retrieves_itself():

@@ -95,3 +95,11 @@ def test_a_file_that_cannot_be_read(tmp_path):
         read_options(tmp_path / "own.yaml", "own", "keys")
     (tmp_path / "own.yaml").write_text("a: 1\n")
     assert read_options(tmp_path / "own.yaml", "own", "keys") == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("2:8", "2:8"), ("1:30.5", "1:30.5"), ("0o17", "0o17"), ("17", 17), ("'2:8'", "2:8")]
+)
+def test_no_number_is_to_base_60(tmp_path, text, value):
+    (tmp_path / "own.yaml").write_text(f"workers: {text}\n")
+    assert read_options(tmp_path / "own.yaml", "own", "keys") == {"workers": value}

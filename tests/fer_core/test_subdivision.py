@@ -159,7 +159,7 @@ def test_components_that_end_empty_are_dropped():
 
 
 def test_em_that_does_not_settle_says_so(monkeypatch):
-    monkeypatch.setattr("fer_core.subdivision.MAX_ITERATIONS", 1)
+    monkeypatch.setattr("fer_core.gaussian_mixtures.MAX_ITERATIONS", 1)
     emb_ND, labels_N, _ = blobs(8, scale=5.0)
     assert not fit_mixtures(emb_ND, labels_N, 3, seed=0).converged
 

@@ -15,8 +15,9 @@ from fer_core.reading import read_faces
 from fer_core.synthetic import Face, render
 from fer_core.training import train
 from fer_core.training.loop import _Loop
-from fer_core.turning import turned_patches
-from fer_core.world import World
+from fer_core.training.profiling import NOT_PROFILED
+from fer_core.turning import corners, cut_patches, turned_patches
+from fer_core.world import CPU, World
 
 RNG = np.random.default_rng(0)
 SIZES = [(48, 44), (48, 45), (21, 8), (236, 224)]
@@ -24,8 +25,9 @@ VIEWS = np.arange(NUM_VIEWS)
 
 
 def turned(wide_BWWC, angle_B, view_B, face_size, patch):
+    corner_52 = corners(face_size, patch, CPU)
     made = turned_patches(
-        torch.from_numpy(wide_BWWC), torch.as_tensor(angle_B), torch.from_numpy(view_B), face_size, patch
+        torch.from_numpy(wide_BWWC), torch.as_tensor(angle_B), torch.from_numpy(view_B), corner_52, face_size, patch
     )
     assert (made.dtype, tuple(made.shape)) == (torch.float32, (len(wide_BWWC), patch, patch, 3))
     return made.numpy()
@@ -38,6 +40,16 @@ def smooth(side, sigma=4.0):
 
 def inner(wide_BWWC, margin):
     return wide_BWWC[:, margin : wide_BWWC.shape[1] - margin, margin : wide_BWWC.shape[2] - margin]
+
+
+@pytest.mark.parametrize(("face_size", "patch"), [*SIZES, (16, 16)])
+def test_cut_patches_are_those_of_albumentations_bit_by_bit(face_size, patch):
+    images = RNG.integers(0, 256, (3 * NUM_VIEWS, face_size, face_size, 3), dtype=np.uint8)
+    views = RNG.permutation(np.tile(VIEWS, 3))
+    made = cut_patches(torch.from_numpy(images), torch.from_numpy(views), corners(face_size, patch, CPU), patch)
+    assert made.dtype == torch.uint8
+    assert made.is_contiguous()
+    np.testing.assert_array_equal(made.numpy(), Patches(face_size, patch).drawn(images, views))
 
 
 @pytest.mark.parametrize(("face_size", "patch"), SIZES)
@@ -125,7 +137,7 @@ def loop_of(plan):
     faces = read_faces(plan.faces, plan.part, plan.seed)
     rows = faces.rows_of("train", upright=False)
     method = REGISTRY[plan.method](REGISTRY[plan.method].Options())
-    return _Loop(plan, World(), method, faces, rows, faces.label[rows])
+    return _Loop(plan, World(), method, faces, rows, faces.label[rows], NOT_PROFILED)
 
 
 def test_an_epoch_draws_the_same_pictures_angles_and_views_in_both_forms(two_forms, monkeypatch):
@@ -138,7 +150,7 @@ def test_an_epoch_draws_the_same_pictures_angles_and_views_in_both_forms(two_for
             return torch.zeros(0)
 
         monkeypatch.setattr(loop.inputs, "drawn", record)
-        labels = [targets.label_B.tolist() for _, targets in loop._batches()]
+        labels = [loop._batch(step)[1][:, 0].tolist() for step in range(loop.num_steps)]
         drawn.append((seen, labels))
     assert drawn[0] == drawn[1]
     angles = [angle for _, batch, _ in drawn[0][0] for angle in batch]
@@ -146,7 +158,7 @@ def test_an_epoch_draws_the_same_pictures_angles_and_views_in_both_forms(two_for
 
 
 def test_a_batch_of_the_virtual_form_looks_like_that_of_the_offline_form(two_forms):
-    (offline, _), (virtual, _) = (next(loop_of(tiny_plan(folder))._batches()) for folder in two_forms)
+    (offline, _), (virtual, _) = (loop_of(tiny_plan(folder))._batch(0) for folder in two_forms)
     assert (offline.dtype, virtual.dtype) == (torch.uint8, torch.float32)
     assert offline.shape == virtual.shape == (24, 44, 44, 3)
     # 48x48 pictures have no margin round them, so the two differ most in the corners

@@ -14,6 +14,7 @@ VARIABLES = {
     "DASK_SCHEDULER_ADDRESS": "dask_scheduler_address",
     "RAY_ADDRESS": "ray_address",
     "MLFLOW_TRACKING_URI": "mlflow_tracking_uri",
+    "FER_SECRETS_BLOCK": "secrets_block",
 }
 
 

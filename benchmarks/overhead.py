@@ -1,0 +1,131 @@
+"""What Prefect and Ray cost over the bare training loop: seconds that grow with the run, and start-up apart.
+
+    python -m benchmarks.overhead [--epochs 2 10] [--rounds 1] [--patch 44] [--json]
+
+Three ways to train the same plan on drawn faces, with as many checkpoints, each in a new process of one thread:
+
+bare       fer_core.training.train called by a script
+command    python -m flows train: Prefect's flows and tasks, Ray Train in this process
+worker     python -m flows train --workers 1: a Ray cluster with one worker
+
+Each is run with the few and with the many epochs. The difference of the two is the work that grows; what is left of the
+short run is start-up. The overhead is the growing part over the bare one's.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+WAYS = ("bare", "command", "worker")
+BARE = """
+import sys
+from pathlib import Path
+from fer_core.checkpoints import FolderStore
+from fer_core.runs import save_run
+from fer_core.training import train
+from fer_core.world import World
+from benchmarks.overhead import plan_of
+faces, folder, epochs, patch = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+folder.mkdir()
+plan = plan_of(faces, epochs, patch)
+save_run(folder, plan, train(plan, World(), FolderStore(folder), lambda row: None))
+"""
+
+
+def plan_of(faces: Path, epochs: int, patch: int) -> Any:
+    """The plan that the command makes of its default options."""
+    from fer_core.config import TrainOptions
+    from fer_core.folds import Part
+    from fer_core.precision import trains_in_bfloat16
+    from fer_core.training import TrainingPlan
+
+    options = TrainOptions.model_validate(chosen(faces.parents[1], epochs, patch))
+    return TrainingPlan(
+        faces=faces,
+        part=Part(),
+        method=options.method,
+        method_options=options.method_options.model_dump(mode="json"),
+        recipe=options.recipe,
+        backbone=options.backbone_name,
+        patch=options.patch_size,
+        face_size=options.crop_size,
+        frame_is_face=False,
+        bfloat16=trains_in_bfloat16(options.precision),
+        seed=options.seed,
+        checkpoint_steps=options.checkpoint_steps,
+    )
+
+
+def chosen(home: Path, epochs: int, patch: int) -> dict[str, Any]:
+    return {"home": home, "dataset": "synthetic", "face_size": round(patch * 48 / 44), "patch": patch, "epochs": epochs}
+
+
+def command(name: str, home: Path, epochs: int, patch: int, *more: str) -> list[str]:
+    options = chosen(home, epochs, patch).items()
+    pairs = [text for option, value in options for text in (f"--{option.replace('_', '-')}", str(value))]
+    if name == "prepare":
+        pairs = pairs[:6]
+    return [sys.executable, "-m", "flows", name, *pairs, "--json", *more]
+
+
+def seconds_of(arguments: list[str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(arguments, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return time.perf_counter() - started
+
+
+def measure(way: str, faces: Path, epochs: int, patch: int, number: int) -> float:
+    """Seconds of a whole process; the faces stand already."""
+    home = faces.parents[1]
+    if way == "bare":
+        folder = home / f"bare-{number}-{epochs}"
+        return seconds_of([sys.executable, "-c", BARE, str(faces), str(folder), str(epochs), str(patch)])
+    # another seed each time, so that nothing is reused
+    more = ["--seed", str(1 + 2 * number + (way == "worker")), "--workers", "1" if way == "worker" else "0"]
+    return seconds_of(command("train", home, epochs, patch, *more))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, nargs=2, default=[2, 10], metavar=("FEW", "MANY"))
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--patch", type=int, default=44)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    few, many = options.epochs
+    spent: dict[tuple[str, int], list[float]] = defaultdict(list)
+    with tempfile.TemporaryDirectory(prefix="fer-overhead-") as home:
+        prepared = subprocess.run(
+            command("prepare", Path(home), few, options.patch), check=True, capture_output=True, text=True
+        )
+        faces = Path(json.loads(prepared.stdout.splitlines()[-1])["faces"]).absolute()
+        for number in range(options.rounds):
+            for epochs in (few, many):
+                for way in WAYS:
+                    spent[way, epochs].append(measure(way, faces, epochs, options.patch, number))
+    median = {at: statistics.median(values) for at, values in spent.items()}
+    grown = {way: median[way, many] - median[way, few] for way in WAYS}
+    print(f"{os.cpu_count()} processors, one thread, {few} and {many} epochs, {options.rounds} rounds")
+    print(f"{'way':<9}{'few s':>8}{'many s':>8}{'grows s':>9}{'overhead':>10}{'start-up s':>12}")
+    found = {}
+    for way in WAYS:
+        start_up = median[way, few] - grown[way] * few / (many - few)
+        found[way] = {"grows": grown[way], "overhead": grown[way] / grown["bare"] - 1, "start_up": start_up}
+        print(
+            f"{way:<9}{median[way, few]:>8.1f}{median[way, many]:>8.1f}{grown[way]:>9.1f}"
+            f"{found[way]['overhead']:>10.1%}{start_up:>12.1f}"
+        )
+    if options.json:
+        print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The Ray cluster of a command: a team's, or one on this machine that is started where it is needed first."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import ray
+from ray._private import ray_constants
+from ray.exceptions import AuthenticationError
+
+from fer_core.errors import InputError
+from infra.ray_token import make_token, require_token
+
+_kept: ContextVar[bool] = ContextVar("kept", default=False)
+
+
+@contextmanager
+def kept_cluster() -> Iterator[None]:
+    """All that is run on Ray within uses one cluster: starting one takes 10 s and more."""
+    token = _kept.set(True)
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+        ray.shutdown()
+
+
+@contextmanager
+def cluster(address: str | None, workers: int) -> Iterator[None]:
+    """The cluster at `address`, or one on loopback with a processor for each worker.
+
+    Raises:
+        InputError: the cluster does not answer, or refuses us.
+    """
+    if address is None and ray.is_initialized() and ray.cluster_resources()["CPU"] <= workers:
+        ray.shutdown()  # a smaller one, of another stage
+    if not ray.is_initialized():
+        _join(address) if address else _start(workers)
+    try:
+        yield
+    finally:
+        if not _kept.get():
+            ray.shutdown()
+
+
+def _join(address: str) -> None:
+    require_token()
+    try:
+        ray.init(address=address, log_to_driver=False)
+    except ConnectionError as error:
+        why = "refuses the token" if isinstance(error.__cause__, AuthenticationError) else "does not answer"
+        raise InputError(f"the Ray cluster at RAY_ADDRESS {address} {why}: {error}") from error
+
+
+def _start(workers: int) -> None:
+    make_token()
+    base = os.environ.get("RAY_TMPDIR", "/tmp")  # not TMPDIR: the path of a socket has at most 107 letters
+    private = tempfile.mkdtemp(prefix="ray-", dir=base)  # what Ray keeps in it, everybody may write to
+    ray_constants.ENABLE_RAY_CLUSTER = False  # else Ray listens on every interface, whatever address it is given
+    ray.init(
+        address="local",
+        num_cpus=max(workers + 1, os.cpu_count() or 1),
+        include_dashboard=False,
+        log_to_driver=False,
+        _temp_dir=f"{private}/ray",
+    )

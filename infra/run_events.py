@@ -1,0 +1,87 @@
+"""What happened to a run while it was trained: lines in its folder, which are shown as they come.
+
+Workers on other hosts write them to the home that all hosts see. A line that a full disk refuses is lost; the run is
+not.
+"""
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+LOST, WENT_ON, STORAGE, WAITING = "lost", "went_on", "storage", "waiting"
+FILE = "events.jsonl"
+
+
+class RunEvents:
+    """The events of the run in `folder`: rows of time, kind, message and what else is known."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / FILE
+
+    def add(self, kind: str, message: str, **known: Any) -> None:
+        """Append one."""
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        append_row(self.file, {"time": time, "kind": kind, "message": message, **known})
+
+    def read(self) -> list[dict[str, Any]]:
+        """All of them, the oldest first."""
+        return read_rows(self.file)
+
+    def restarts(self) -> list[str]:
+        """Why and where the run went on, a sentence each."""
+        sentences, why = [], list[str]()
+        for event in self.read():
+            if event["kind"] == LOST:
+                why.append(event["message"])
+            elif event["kind"] == WENT_ON:
+                sentences.append(f"{' and '.join(why) or 'the number of workers changed'}, {event['message']}")
+                why = []
+        return sentences
+
+    def reasons(self) -> list[str]:
+        """Why it will have to go on; empty where it runs since."""
+        why = list[str]()
+        for event in self.read():
+            why = [] if event["kind"] == WENT_ON else why + [event["message"]] * (event["kind"] == LOST)
+        return why
+
+
+def append_row(file: Path, row: dict[str, Any]) -> None:
+    """Append a JSON line, or lose it where the disk takes none."""
+    with contextlib.suppress(OSError), file.open("a") as out:
+        out.write(json.dumps(row) + "\n")
+
+
+def read_rows(file: Path) -> list[dict[str, Any]]:
+    """The whole lines of a file of JSON lines; none where there is no file."""
+    lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+@contextlib.contextmanager
+def followed(file: Path, show: Callable[[dict[str, Any]], None]) -> Iterator[None]:
+    """While it lasts, hand the rows that are appended to `file` to `show`."""
+    seen = len(read_rows(file))
+    stop = threading.Event()
+
+    def follow() -> None:
+        nonlocal seen
+        ended = False
+        while not ended:
+            ended = stop.wait(0.5)  # once more after the end: the last rows come just before it
+            rows = read_rows(file)
+            for row in rows[seen:]:
+                show(row)
+            seen = len(rows)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

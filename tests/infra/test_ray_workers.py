@@ -1,0 +1,41 @@
+"""A function on the workers of a Ray Train group, and in this process where there are none."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+
+from fer_core.engine_options import EngineOptions
+from fer_core.world import World
+from infra.ray_engine import on_workers
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+"""Ray sets an option of its own that it has deprecated."""
+
+
+@pytest.fixture(autouse=True)
+def workers_find_this_file(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])]))
+
+
+def total_by_rank(world: World, start_N: np.ndarray) -> tuple[int, int, list[float]]:
+    """(worker's process, size, the sum over workers of start + rank), which needs all of them."""
+    total_N = torch.from_numpy(start_N) + world.rank
+    if world.size > 1:
+        dist.all_reduce(total_N)
+    return os.getpid(), world.size, total_N.tolist()
+
+
+def test_without_workers_it_is_called_here():
+    process, size, total_N = on_workers(total_by_rank, (np.array([1.0, 2.0]),), EngineOptions(), None)
+    assert (process, size, total_N) == (os.getpid(), 1, [1.0, 2.0])
+
+
+@pytest.mark.integration
+def test_two_workers_add_up_and_the_first_ones_value_is_returned():
+    process, size, total_N = on_workers(total_by_rank, (np.array([1.0, 2.0]),), EngineOptions(workers="2"), None)
+    assert process != os.getpid()
+    assert (size, total_N) == (2, [3.0, 5.0])
