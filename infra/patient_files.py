@@ -173,7 +173,7 @@ class PatientFiles(FileSystemHandler):
 
     def open_append_stream(self, path: str, metadata: object) -> pa.NativeFile:
         """Never: files are written whole."""
-        raise NotImplementedError
+        raise io.UnsupportedOperation("checkpoints are files that are written whole")
 
     def delete_dir(self, path: str) -> None:
         """Delete a folder and what is in it."""
@@ -189,7 +189,7 @@ class PatientFiles(FileSystemHandler):
 
     def delete_root_dir_contents(self) -> None:
         """Never."""
-        raise NotImplementedError
+        raise io.UnsupportedOperation("checkpoints are files that are written whole")
 
     def delete_file(self, path: str) -> None:
         """Delete a file."""

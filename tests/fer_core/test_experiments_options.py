@@ -170,7 +170,7 @@ BAD = {
         {"mul-dml.slicesize": "2"},
         "--set mul-dml.slicesize: there is no such option; did you mean mul_dml.slice_",
     ),
-    "name like no other": ({"zzzz": "2"}, "--set zzzz: there is no such option; choose from triplet.embedding_size, "),
+    "name like no other": ({"zzzz": "2"}, "--set zzzz: there is no such option; choose from workers, "),
     "value": ({"backbone": "resnet19"}, "{file}, one, drawn: backbone: choose one of "),
     "not YAML": ({"epochs": "["}, "epochs=[: the value is not YAML"),
     "seed": ({"seed": "3"}, "seed is not a cell's own option: --seeds says it"),

@@ -108,6 +108,7 @@ def test_the_thread_ends_where_training_is_interrupted_while_it_waits():
         time.sleep(0.3)
         return make(step)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started deaf to it
     main = threading.main_thread().ident
     interrupt = threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT))
 
@@ -116,8 +117,11 @@ def test_the_thread_ends_where_training_is_interrupted_while_it_waits():
             interrupt.start()
             next(batches)
 
-    with pytest.raises(KeyboardInterrupt):
-        train()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train()
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert feeding_threads() == []
 
 
