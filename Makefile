@@ -20,10 +20,10 @@ test: .venv/ready
 	$(BIN)/python -m pytest
 
 test-slow: .venv/ready
-	$(BIN)/python -m pytest -m slow --timeout 600
+	$(BIN)/python -m pytest -m slow --timeout 600 -rs
 
 test-integration: .venv/ready
-	$(BIN)/python -m pytest -m integration --timeout 600
+	$(BIN)/python -m pytest -m integration --timeout 600 -rs
 
 check: .venv/ready
 	$(BIN)/ruff format --check .

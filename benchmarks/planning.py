@@ -1,7 +1,7 @@
 """A plan for a large run from constants that are measured here: files, memory, network, checkpoints, hours by stage.
 
     python -m benchmarks.planning [--images 1e8] [--gpus 64] [--backbone resnet18] [--batch 6144] [--rate 5000]
-        [--crop-bytes 13300] [--cores 512] [--link-gbit 100] [--components 5] [--rows 200000] [--json]
+        [--crop-bytes 13300] [--cores 512] [--link-gbit 100] [--components 5] [--rows 1000000] [--json]
 
 Measured: seconds and bytes a row of scanning, writing, splitting, tupling and indexing (benchmarks.scale on --rows
 rows, what an empty process takes taken off), of the balanced sampler, of EM; seconds to decode a crop; the size of a
@@ -12,7 +12,6 @@ KDEF's at 236 pixels), the processors for ingest and the link between hosts. Eve
 import argparse
 import io
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -69,7 +68,7 @@ def of_rows(num_rows: int) -> dict[str, float]:
 def of_sampler(num_rows: int, batch: int) -> dict[str, float]:
     """Run in a process of its own, as memory is that of the process."""
     label = np.random.default_rng(0).integers(0, CLASSES, num_rows)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = scale.peak_bytes()
     started = time.perf_counter()
     sampler = BalancedSampler(label, batch, 0)
     sampler.batch(0, 0)
@@ -78,7 +77,7 @@ def of_sampler(num_rows: int, batch: int) -> dict[str, float]:
     for step in range(1, 101):
         sampler.batch(0, step)
     each = (time.perf_counter() - started) / 100
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    grown = scale.peak_bytes() - before
     return {
         "sampler_bytes": grown / num_rows,
         "sampler_first_s": first / num_rows,
@@ -190,7 +189,7 @@ def planned(constants: Constants, options: argparse.Namespace) -> list[tuple[str
         (
             "EM",
             f"{options.components} components, shares on {gpus} workers",
-            f"{images * options.components * c.em_s / gpus / 60:.0f} min",
+            f"{images * options.components * c.em_s / gpus / 60:.1f} min",
         ),
         ("", "sent an iteration", f"{8 * CLASSES * options.components * (2 * options.embedding + 1) / 1e3:.0f} kB"),
     ]
@@ -208,7 +207,7 @@ def main() -> None:
     parser.add_argument("--link-gbit", type=float, default=100)
     parser.add_argument("--embedding", type=int, default=7 * 256)
     parser.add_argument("--components", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--sampler", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

@@ -42,7 +42,9 @@ class EngineOptions(Frozen):
     workers: Annotated[str, BeforeValidator(str), AfterValidator(lambda written: str(worker_count(written)))] = Field(
         "0", description="Ray workers, 0 trains in this process; MIN:MAX (2:8) as many as are free while it runs"
     )
-    gpus_per_worker: float | None = Field(None, ge=0, le=8, description="unset: 1 where there are GPUs, else 0")
+    gpus_per_worker: float | None = Field(
+        None, ge=0, le=1, description="unset: 1 where there are GPUs, else 0; below 1 workers share one"
+    )
     storage: str | None = Field(
         None,
         description="URI of a folder, such as s3://bucket/checkpoints, that workers put checkpoints in; unset: home",

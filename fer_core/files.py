@@ -1,5 +1,6 @@
 """Files that are there whole or not at all, and digests of what is in them."""
 
+import contextlib
 import filecmp
 import hashlib
 import json
@@ -54,6 +55,21 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 def _put(path: Path, data: bytes) -> None:
     path.write_bytes(data)
+
+
+def rows_in(lines: bytes) -> list[dict[str, Any]]:
+    """The rows of JSON lines; a line that a full disk or a second writer has torn is passed over."""
+    rows = []
+    for line in lines.splitlines():
+        with contextlib.suppress(ValueError):
+            rows.append(json.loads(line))
+    return [row for row in rows if isinstance(row, dict)]
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The whole lines of a file of JSON lines; none where there is no file."""
+    data = path.read_bytes() if path.exists() else b""
+    return rows_in(data[: data.rfind(b"\n") + 1])
 
 
 def write_json(path: Path, value: Any) -> None:

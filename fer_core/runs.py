@@ -13,7 +13,7 @@ from torch import nn
 
 from fer_core import methods
 from fer_core.errors import InputError
-from fer_core.files import write_atomically, write_json
+from fer_core.files import read_rows, write_atomically, write_json
 from fer_core.inputs import Inputs, inputs_of
 from fer_core.methods.base import Method
 from fer_core.reading import FaceTable
@@ -99,8 +99,7 @@ def profile_of(folder: Path) -> dict[str, list[dict[str, Any]]] | None:
 
 def speed_of(folder: Path) -> dict[str, float]:
     """Median images a second while the run was trained; empty where its progress rows are gone."""
-    file = folder / PROGRESS
-    rows = [json.loads(row) for row in file.read_text().splitlines()] if file.exists() else []
+    rows = read_rows(folder / PROGRESS)
     return {"images_per_second": statistics.median(row["images_per_second"] for row in rows)} if rows else {}
 
 

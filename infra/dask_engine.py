@@ -6,6 +6,7 @@ from itertools import islice
 from typing import Any
 
 from dask.distributed import Client, KilledWorker, as_completed
+from distributed.comm import CommClosedError
 
 from fer_core.errors import InputError
 
@@ -60,22 +61,24 @@ def map_partitions(
     waiting = iter(partitions)
     with dask_client(address) as client:
 
-        def submit(most: int) -> list[Any]:
-            return [client.submit(function, *partition, pure=False) for partition in islice(waiting, most)]
+        def submitted(known: int) -> list[Any]:
+            """As many as there is room for: workers may have come since."""
+            room = WAITING_A_THREAD * max(sum(client.nthreads().values()), 1) - known
+            return [client.submit(function, *partition, pure=False) for partition in islice(waiting, max(room, 0))]
 
-        running = as_completed(
-            submit(WAITING_A_THREAD * max(sum(client.nthreads().values()), 1)), with_results=True, loop=client.loop
-        )
+        running = as_completed(submitted(0), with_results=True, loop=client.loop)
         try:
             for future, value in running:
                 if future.cancelled():
-                    raise InputError(
-                        f"the Dask scheduler at DASK_SCHEDULER_ADDRESS {address} was lost; run the same command again: "
-                        "what is finished is kept"
-                    )
+                    raise CommClosedError
                 total += value
                 done(total)
-                running.update(submit(1))
+                running.update(submitted(running.count()))
+        except CommClosedError:
+            raise InputError(
+                f"the Dask scheduler at DASK_SCHEDULER_ADDRESS {address} was lost; run the same command again: "
+                "what is finished is kept"
+            ) from None
         except KilledWorker as error:
             raise InputError(f"workers of the Dask scheduler at {address} died one after the other: {error}") from None
         finally:

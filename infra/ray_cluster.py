@@ -1,9 +1,10 @@
 """The Ray cluster of a command: a team's, or one on this machine that is started where it is needed first."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 
 import ray
@@ -14,6 +15,8 @@ from fer_core.errors import InputError
 from infra.ray_token import make_token, require_token
 
 _kept: ContextVar[bool] = ContextVar("kept", default=False)
+_folders = ExitStack()
+"""Removes what a cluster of ours leaves behind."""
 
 
 @contextmanager
@@ -24,7 +27,7 @@ def kept_cluster() -> Iterator[None]:
         yield
     finally:
         _kept.reset(token)
-        ray.shutdown()
+        _end()
 
 
 @contextmanager
@@ -35,14 +38,19 @@ def cluster(address: str | None, workers: int) -> Iterator[None]:
         InputError: the cluster does not answer, or refuses us.
     """
     if address is None and ray.is_initialized() and ray.cluster_resources()["CPU"] <= workers:
-        ray.shutdown()  # a smaller one, of another stage
+        _end()  # a smaller one, of another stage
     if not ray.is_initialized():
         _join(address) if address else _start(workers)
     try:
         yield
     finally:
         if not _kept.get():
-            ray.shutdown()
+            _end()
+
+
+def _end() -> None:
+    ray.shutdown()
+    _folders.close()
 
 
 def _join(address: str) -> None:
@@ -58,6 +66,7 @@ def _start(workers: int) -> None:
     make_token()
     base = os.environ.get("RAY_TMPDIR", "/tmp")  # not TMPDIR: the path of a socket has at most 107 letters
     private = tempfile.mkdtemp(prefix="ray-", dir=base)  # what Ray keeps in it, everybody may write to
+    _folders.callback(shutil.rmtree, private, ignore_errors=True)
     ray_constants.ENABLE_RAY_CLUSTER = False  # else Ray listens on every interface, whatever address it is given
     ray.init(
         address="local",

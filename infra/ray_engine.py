@@ -18,6 +18,7 @@ from ray.train.v2.torch.torch_trainer import TorchTrainer  # ray.train's, by the
 from fer_core.checkpoints import FolderStore
 from fer_core.engine_options import EngineOptions
 from fer_core.errors import InputError
+from fer_core.files import read_rows
 from fer_core.runs import PROGRESS, save_run
 from fer_core.training import TrainingPlan, train
 from fer_core.world import CPU, World
@@ -25,14 +26,16 @@ from infra.patient_files import PatientFiles
 from infra.progress import logger
 from infra.ray_checkpoints import NUM_KEPT, RayStore, ToldStore
 from infra.ray_cluster import cluster
-from infra.ray_witness import Patience, Witness
-from infra.run_events import LOST, RunEvents, append_row, followed, read_rows
+from infra.ray_witness import WORKERS_LOST, Patience, Witness
+from infra.run_events import LOST, RunEvents, append_row, followed
 
 MAX_FAILURES = 3
 """Restarts of a run whose worker was lost; more than that is no accident."""
 PATIENCE_SECONDS = 300.0
 """How long workers are waited for that the cluster does not have."""
 CHECKPOINTS = "ray"
+LONGEST_SHARE_SECONDS = 24 * 3600
+"""Of a function that the workers meet after: how long the first one waits for the last one."""
 ENVIRONMENT = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",  # reports are taken at this pace, and a loss is noticed
     "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "30",
@@ -72,20 +75,27 @@ def train_with_ray(
             patient_files.PATIENCE_SECONDS; or the cluster has not had enough for the workers for PATIENCE_SECONDS.
     """
     folder = folder.absolute()
-    events, rows = RunEvents(folder), folder / PROGRESS
-    last = (read_rows(rows) or [{"step": 0, "steps": 0}])[-1]
-    rows.unlink(missing_ok=True)
-    with followed(rows, progress), followed(events.file, lambda event: say(event["message"])):
-        if last["step"] < last["steps"]:
-            events.add(LOST, f"the command ended at step {last['step']}", step=last["step"])
+    events = RunEvents(folder)
+    with followed(events.file, lambda event: say(event["message"])), followed(_begun(folder), progress):
         if engine.worker_count.most == 0:
             _train_alone(plan, folder, engine.profile)
             return
-        with cluster(address, engine.worker_count.most):
+        with cluster(address, engine.worker_count.least):
             files, name = checkpoint_files(folder, engine)
             files.require(name)
             config = {"plan": plan, "folder": folder, "profile": engine.profile}
-            _fit(_train_as_worker, config, engine, files, name, Witness(events, engine.stall_seconds))
+            witness = Witness(events, engine.stall_seconds)
+            _fit(_train_as_worker, config, engine, files, name, witness, engine.stall_seconds)
+
+
+def _begun(folder: Path) -> Path:
+    """The file of progress rows, empty; what a killed command left in it becomes an event."""
+    events, rows = RunEvents(folder), folder / PROGRESS
+    last = (read_rows(rows) or [{"step": 0, "steps": 0}])[-1]
+    if last["step"] < last["steps"]:
+        events.add(LOST, f"the command ended at step {last['step']}", step=last["step"])
+    rows.unlink(missing_ok=True)
+    return rows
 
 
 def checkpoint_files(folder: Path, engine: EngineOptions) -> tuple[PatientFiles, str]:
@@ -105,13 +115,13 @@ def drop_checkpoints(folder: Path, engine: EngineOptions) -> None:
     if engine.worker_count.most:
         files, name = checkpoint_files(folder, engine)
         try:
-            files.delete_dir(f"{files.root}/{name}")
+            files.files.delete_dir(f"{files.root}/{name}")
         except OSError as error:
             logger.warning("%-9s %s/%s is left as it is: %s", "train", files.uri, name, error)
 
 
 def on_workers(
-    function: Callable[..., Value], arguments: tuple[Any, ...], engine: EngineOptions, address: str | None
+    function: Callable[..., Value], arguments: tuple[Any, ...], engine: EngineOptions, address: str | None, say: Say
 ) -> Value:
     """Call `function(world, *arguments)` on every worker, torch.distributed ready; here where there are no workers.
 
@@ -119,6 +129,7 @@ def on_workers(
         function: of a module that workers can import; every worker makes the same calls. Where a worker is lost, all
             of it is done again.
         arguments: they and the value are sent between processes. Tensors cannot be returned, arrays can.
+        say: gets a sentence where workers are waited for or lost.
 
     Returns:
         What rank 0 returned.
@@ -128,10 +139,11 @@ def on_workers(
     """
     if engine.worker_count.most == 0:
         return function(World(device=_device()), *arguments)
-    with cluster(address, engine.worker_count.most), tempfile.TemporaryDirectory() as folder:
+    with cluster(address, engine.worker_count.least), tempfile.TemporaryDirectory() as folder:
         files = PatientFiles(folder, RunEvents(Path(folder)))
-        config = {"function": function, "arguments": arguments}
-        return _fit(_call_as_worker, config, engine, files, CHECKPOINTS, Witness(files.events, None))
+        config, witness = {"function": function, "arguments": arguments}, Witness(files.events, None)
+        with followed(files.events.file, lambda event: say(event["message"])):
+            return _fit(_call_as_worker, config, engine, files, CHECKPOINTS, witness, LONGEST_SHARE_SECONDS)
 
 
 def train_apart(plan: TrainingPlan, folder: Path, profile: bool, progress: Progress) -> None:
@@ -143,8 +155,7 @@ def train_apart(plan: TrainingPlan, folder: Path, profile: bool, progress: Progr
     folder = folder.absolute()
     gpus = 1 if ray.cluster_resources().get("GPU") else 0
     options = {"num_cpus": 1, "num_gpus": gpus, "max_retries": MAX_FAILURES}
-    (folder / PROGRESS).unlink(missing_ok=True)
-    with followed(folder / PROGRESS, progress):
+    with followed(_begun(folder), progress):
         try:
             ray.get(ray.remote(_train_alone).options(**options).remote(plan, folder, profile))
         except RayTaskError as error:
@@ -179,8 +190,9 @@ def _fit(
     files: PatientFiles,
     name: str,
     witness: Witness,
+    timeout_seconds: int,
 ) -> Any:
-    """Run a function on a Ray Train group; what rank 0 returned."""
+    """Run a function on a Ray Train group; what rank 0 returned. Collectives are given up after `timeout_seconds`."""
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
     os.environ["RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S"] = str(engine.stall_seconds)
@@ -191,7 +203,7 @@ def _fit(
         function,
         train_loop_config=config,
         # two processes on one device are more than NCCL allows
-        torch_config=TorchConfig(backend="gloo" if shares_a_gpu else None, timeout_s=engine.stall_seconds),
+        torch_config=TorchConfig(backend="gloo" if shares_a_gpu else None, timeout_s=timeout_seconds),
         scaling_config=ScalingConfig(
             num_workers=most if least == most else (least, most), use_gpu="GPU" in needs, resources_per_worker=needs
         ),
@@ -208,11 +220,22 @@ def _fit(
         return trainer.fit().return_value  # type: ignore[attr-defined]
     except ray_train.ControllerError as error:
         raise _own(error.controller_failure) or error from None
+    except ray_train.WorkerGroupError as error:
+        raise _lost_for_good(error, files.events) or error from None
 
 
 def _own(error: Exception) -> InputError | None:
     """A refusal of ours as it was before it went through Ray's processes."""
     return InputError(str(error)) if isinstance(error, InputError) else None
+
+
+def _lost_for_good(error: ray_train.WorkerGroupError, events: RunEvents) -> InputError | None:
+    """What to do where workers were lost once too often; None where our own code failed on them."""
+    failures = error.worker_failures.values()
+    if failures and not any(isinstance(one, WORKERS_LOST) for one in failures):
+        return None
+    again = "run the same command again, and it goes on from the last checkpoint"
+    return InputError(f"workers were lost {MAX_FAILURES + 1} times, the last time: {events.reasons()[-1]}; {again}")
 
 
 def _gpus(engine: EngineOptions) -> dict[str, float]:

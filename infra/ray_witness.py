@@ -20,9 +20,11 @@ from ray.train.v2._internal.execution.controller.state import (
 from ray.train.v2._internal.execution.worker_group import WorkerGroup, WorkerGroupPollStatus
 
 from fer_core.errors import InputError
+from fer_core.files import read_rows
 from fer_core.runs import PROGRESS
-from infra.run_events import LOST, WAITING, RunEvents, read_rows
+from infra.run_events import LOST, WAITING, RunEvents
 
+WORKERS_LOST = (WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError)
 WITHOUT_WORKERS = (InitializingState, SchedulingState, ReschedulingState, RestartingState)
 SECONDS_UNSAID = 5.0
 """Of waiting that needs no word."""
@@ -86,8 +88,7 @@ class Witness(WorkerGroupCallback):
 
     def _reason(self, errors: dict[int, Exception]) -> str:
         """Of the worker that failed first: the others are cut off by it, and say so."""
-        kinds = (WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError)
-        died, stuck = ([rank for rank, error in errors.items() if isinstance(error, kind)] for kind in kinds)
+        died, stuck = ([rank for rank, error in errors.items() if isinstance(error, kind)] for kind in WORKERS_LOST)
         if died:
             return "; ".join(self._death(rank) for rank in died)
         silent = stuck or [rank for rank in range(len(self.places)) if rank not in errors]

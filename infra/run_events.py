@@ -12,8 +12,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fer_core.files import read_rows, rows_in
+
 LOST, WENT_ON, STORAGE, WAITING = "lost", "went_on", "storage", "waiting"
 FILE = "events.jsonl"
+UNSAID = "it was cut off, or the number of workers changed"
 
 
 class RunEvents:
@@ -38,7 +41,9 @@ class RunEvents:
             if event["kind"] == LOST:
                 why.append(event["message"])
             elif event["kind"] == WENT_ON:
-                sentences.append(f"{' and '.join(why) or 'the number of workers changed'}, {event['message']}")
+                sentences.append(
+                    f"{' and '.join(why) or 'it was cut off, or the number of workers changed'}, {event['message']}"
+                )
                 why = []
         return sentences
 
@@ -56,27 +61,26 @@ def append_row(file: Path, row: dict[str, Any]) -> None:
         out.write(json.dumps(row) + "\n")
 
 
-def read_rows(file: Path) -> list[dict[str, Any]]:
-    """The whole lines of a file of JSON lines; none where there is no file."""
-    lines = file.read_text().splitlines(keepends=True) if file.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
 @contextlib.contextmanager
 def followed(file: Path, show: Callable[[dict[str, Any]], None]) -> Iterator[None]:
     """While it lasts, hand the rows that are appended to `file` to `show`."""
-    seen = len(read_rows(file))
+    seen = file.stat().st_size if file.exists() else 0
     stop = threading.Event()
 
     def follow() -> None:
         nonlocal seen
-        ended = False
+        unfinished, ended = b"", False
         while not ended:
             ended = stop.wait(0.5)  # once more after the end: the last rows come just before it
-            rows = read_rows(file)
-            for row in rows[seen:]:
+            if not file.exists():
+                continue
+            with file.open("rb") as lines:
+                lines.seek(seen)
+                appended = lines.read()
+            seen += len(appended)
+            whole, end, unfinished = (unfinished + appended).rpartition(b"\n")
+            for row in rows_in(whole + end):
                 show(row)
-            seen = len(rows)
 
     thread = threading.Thread(target=follow, daemon=True)
     thread.start()

@@ -149,7 +149,7 @@ def _assessed(options: EvaluateOptions, plan: CasePlan) -> Assessed:
     protocol = protocol_of(case)
     num_tested = len(case.tested.rows_of("test", upright=True))
     if worth_workers(options, num_tested + len(case.predictor.level.sample_id)):
-        return protocol.tell(case, on_workers(measured, (plan,), options, Settings().ray_address))
+        return protocol.tell(case, on_workers(measured, (plan,), options, Settings().ray_address, logger.info))
     return protocol(case, Ticker("evaluate", num_tested, "faces"))
 
 

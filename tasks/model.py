@@ -91,7 +91,7 @@ def write_level(options: SubdivideOptions, faces: Made, run: Made, number: int, 
         num_rows = len(table.rows_of("train", upright=True))
         if worth_workers(options, num_rows):
             given = (directory.path.absolute(), run.path.absolute(), plan, number, options.seed)
-            mixtures = on_workers(levels.make_level_of, given, options, Settings().ray_address)
+            mixtures = on_workers(levels.make_level_of, given, options, Settings().ray_address, logger.info)
         else:
             ticker = Ticker("embed", num_rows, "faces")
             mixtures = levels.make_level(directory.path, run.path, table, number, options.seed, ticker)

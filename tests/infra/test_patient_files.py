@@ -6,8 +6,10 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from pyarrow.fs import FileType, PyFileSystem
@@ -15,6 +17,8 @@ from pyarrow.fs import FileType, PyFileSystem
 from fer_core.errors import InputError
 from infra.patient_files import PatientFiles, StorageLostError
 from infra.run_events import STORAGE, RunEvents
+
+RCLONE = shutil.which("rclone", path=str(Path(sys.executable).parent)) or shutil.which("rclone")
 
 
 @pytest.fixture
@@ -134,7 +138,7 @@ def s3_server(tmp_path, monkeypatch):
     processes = []
 
     def start():
-        command = ["rclone", "serve", "s3", str(tmp_path / "s3"), "--addr", address]
+        command = [RCLONE, "serve", "s3", str(tmp_path / "s3"), "--addr", address]
         environment = {**os.environ, "RCLONE_AUTH_KEY": '"some-name,some-secret"', "RCLONE_CONFIG": "/dev/null"}
         processes.append(
             subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -148,7 +152,7 @@ def s3_server(tmp_path, monkeypatch):
 
 
 @pytest.mark.integration
-@pytest.mark.skipif(shutil.which("rclone") is None, reason="no rclone, which serves S3 here")
+@pytest.mark.skipif(RCLONE is None, reason="no rclone, which serves S3 here")
 def test_an_s3_server_goes_away_and_comes_back(tmp_path, s3_server):
     files = PatientFiles("s3://bucket/checkpoints", RunEvents(tmp_path), patience=60.0)
     server = s3_server()

@@ -64,7 +64,7 @@ def both(world, home, run, plan):
 def test_two_workers_measure_what_one_process_does(tmp_path, plan, run):
     alone, mixtures, evaluated = both(ALONE, tmp_path / "alone", run, plan)
     given = (tmp_path / "two", run, plan)
-    together, of_workers, by_workers = on_workers(both, given, EngineOptions(workers="2"), None)
+    together, of_workers, by_workers = on_workers(both, given, EngineOptions(workers="2"), None, print)
     np.testing.assert_array_equal(of_workers.labels_N, mixtures.labels_N)
     assert of_workers.log_likelihood == pytest.approx(mixtures.log_likelihood, rel=1e-10)
     first, second = (vars(levels.read_level(folder)) for folder in (alone, together))

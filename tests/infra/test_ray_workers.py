@@ -30,12 +30,12 @@ def total_by_rank(world: World, start_N: np.ndarray) -> tuple[int, int, list[flo
 
 
 def test_without_workers_it_is_called_here():
-    process, size, total_N = on_workers(total_by_rank, (np.array([1.0, 2.0]),), EngineOptions(), None)
+    process, size, total_N = on_workers(total_by_rank, (np.array([1.0, 2.0]),), EngineOptions(), None, print)
     assert (process, size, total_N) == (os.getpid(), 1, [1.0, 2.0])
 
 
 @pytest.mark.integration
 def test_two_workers_add_up_and_the_first_ones_value_is_returned():
-    process, size, total_N = on_workers(total_by_rank, (np.array([1.0, 2.0]),), EngineOptions(workers="2"), None)
+    process, size, total_N = on_workers(total_by_rank, (np.array([1.0, 2.0]),), EngineOptions(workers="2"), None, print)
     assert process != os.getpid()
     assert (size, total_N) == (2, [3.0, 5.0])

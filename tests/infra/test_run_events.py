@@ -2,7 +2,8 @@
 
 import time
 
-from infra.run_events import LOST, STORAGE, WENT_ON, RunEvents, append_row, followed, read_rows
+from fer_core.files import read_rows
+from infra.run_events import LOST, STORAGE, WENT_ON, RunEvents, append_row, followed
 
 
 def test_restarts_have_a_reason_and_a_place(tmp_path):
@@ -19,7 +20,7 @@ def test_restarts_have_a_reason_and_a_place(tmp_path):
     events.add(WENT_ON, "went on from step 60")
     assert events.restarts() == [
         "worker 1 was killed, at step 40, went on from step 30",
-        "the number of workers changed, went on from step 50 with 4 workers",
+        "it was cut off, or the number of workers changed, went on from step 50 with 4 workers",
         "the host was lost and the checkpoint a is damaged, went on from step 60",
     ]
     assert events.read()[0]["step"] == 40
@@ -46,3 +47,9 @@ def test_rows_are_shown_as_they_come(tmp_path):
 def test_a_row_that_cannot_be_written_is_lost_and_nothing_else(tmp_path):
     append_row(tmp_path / "no folder" / "rows.jsonl", {"a": 1})
     assert read_rows(tmp_path / "no folder" / "rows.jsonl") == []
+
+
+def test_a_torn_line_costs_itself_alone(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"step": 1}\n{"st{"step": 2}\n{"step": 3}\n')
+    assert read_rows(file) == [{"step": 1}, {"step": 3}]
