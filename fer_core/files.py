@@ -58,7 +58,7 @@ def _put(path: Path, data: bytes) -> None:
 
 
 def rows_in(lines: bytes) -> list[dict[str, Any]]:
-    """The rows of JSON lines; a line that a full disk or a second writer has torn is passed over."""
+    """The rows of JSON lines; what is torn by a full disk, or not written whole yet, is passed over."""
     rows = []
     for line in lines.splitlines():
         with contextlib.suppress(ValueError):
@@ -67,9 +67,8 @@ def rows_in(lines: bytes) -> list[dict[str, Any]]:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a file of JSON lines; none where there is no file."""
-    data = path.read_bytes() if path.exists() else b""
-    return rows_in(data[: data.rfind(b"\n") + 1])
+    """Those of a file; none where there is no file."""
+    return rows_in(path.read_bytes()) if path.exists() else []
 
 
 def write_json(path: Path, value: Any) -> None:

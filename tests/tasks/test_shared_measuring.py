@@ -36,7 +36,7 @@ class Asked(Exception):
     """Workers were asked for."""
 
 
-def asked(function, arguments, engine, address):
+def asked(function, arguments, engine, address, say):
     raise Asked(function, engine.workers)
 
 
