@@ -12,15 +12,20 @@ import torch.distributed as dist
 from torch import Tensor
 
 
+def all_gathered(own: Tensor) -> list[Tensor]:
+    """`own` of every worker, in the order of ranks and without gradient; all have the same shape and type."""
+    parts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, own)
+    return parts
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, own_BD: Tensor, num_rows: int) -> Tensor:
         world = dist.get_world_size()
         padded = own_BD.new_zeros(-(-num_rows // world), *own_BD.shape[1:])
         padded[: len(own_BD)] = own_BD
-        parts = [torch.empty_like(padded) for _ in range(world)]
-        dist.all_gather(parts, padded)
-        return torch.stack(parts, dim=1).flatten(0, 1)[:num_rows]
+        return torch.stack(all_gathered(padded), dim=1).flatten(0, 1)[:num_rows]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:

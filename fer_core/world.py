@@ -7,8 +7,9 @@ is sent: so what is written for many is also what one computes.
 from dataclasses import dataclass
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
+
+from fer_core.gather import all_gathered
 
 CPU = torch.device("cpu")
 
@@ -43,17 +44,11 @@ class World:
         """
         if self.size == 1:
             return own
-        counts = torch.cat(self._gathered(torch.tensor([len(own)]))).tolist()
+        counts = torch.cat(all_gathered(torch.tensor([len(own)], device=self.device))).tolist()
         padded = own.new_zeros(max(counts), *own.shape[1:])
         padded[: len(own)] = own
-        parts = self._gathered(padded)
+        parts = all_gathered(padded.to(self.device))
         return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)]).to(own.device)
-
-    def _gathered(self, own: Tensor) -> list[Tensor]:
-        sent = own.to(self.device)
-        parts = [torch.empty_like(sent) for _ in range(self.size)]
-        dist.all_gather(parts, sent)
-        return parts
 
 
 ALONE = World()

@@ -36,23 +36,21 @@ class RunEvents:
 
     def restarts(self) -> list[str]:
         """Why and where the run went on, a sentence each."""
-        sentences, why = [], list[str]()
+        return self._told()[0]
+
+    def reasons(self) -> list[str]:
+        """Why it will have to go on; empty where it runs since."""
+        return self._told()[1]
+
+    def _told(self) -> tuple[list[str], list[str]]:
+        sentences, why = list[str](), list[str]()
         for event in self.read():
             if event["kind"] == LOST:
                 why.append(event["message"])
             elif event["kind"] == WENT_ON:
-                sentences.append(
-                    f"{' and '.join(why) or 'it was cut off, or the number of workers changed'}, {event['message']}"
-                )
+                sentences.append(f"{' and '.join(why) or UNSAID}, {event['message']}")
                 why = []
-        return sentences
-
-    def reasons(self) -> list[str]:
-        """Why it will have to go on; empty where it runs since."""
-        why = list[str]()
-        for event in self.read():
-            why = [] if event["kind"] == WENT_ON else why + [event["message"]] * (event["kind"] == LOST)
-        return why
+        return sentences, why
 
 
 def append_row(file: Path, row: dict[str, Any]) -> None:

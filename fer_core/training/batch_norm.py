@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from fer_core.gather import all_gathered
 from fer_core.losses.numerics import at_least_float32
 from fer_core.world import World
 
@@ -82,18 +83,12 @@ def _statistics(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     unused_C = at_least_float32(x.new_zeros(x.shape[1]))  # its type makes that of the statistics
     own_mean_C, own_variance_C = torch.batch_norm_update_stats(x, unused_C, unused_C, 0.0)
     own_count_1 = own_mean_C.new_tensor([x.numel() // x.shape[1]])
-    of_all = _gathered(torch.cat([own_mean_C, own_variance_C, own_count_1]))
+    # in the order of ranks, so that what is added up of it has the same bits everywhere
+    of_all = torch.stack(all_gathered(torch.cat([own_mean_C, own_variance_C, own_count_1])))
     mean_WC, variance_WC, count_W1 = of_all.split([x.shape[1], x.shape[1], 1], dim=1)
     count = count_W1.sum()
     mean_C = (mean_WC * count_W1).sum(dim=0) / count
     return mean_C, ((variance_WC + (mean_WC - mean_C).square()) * count_W1).sum(dim=0) / count, count
-
-
-def _gathered(own: Tensor) -> Tensor:
-    """(W, ...): in the order of ranks, so that what is added up of it has the same bits everywhere."""
-    parts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-    dist.all_gather(parts, own)
-    return torch.stack(parts)
 
 
 class _Normalise(torch.autograd.Function):
