@@ -10,8 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from torch import nn
 
 from fer_core import levels, runs
+from fer_core.backbones.base import Backbone
 from fer_core.directories import STARTED, Directory
 from fer_core.folds import Part
 from fer_core.methods import Recipe
@@ -135,6 +137,19 @@ def write_level(folder, run, faces, num_components=2):
 
 def silent(*_):
     """Progress that nobody looks at."""
+
+
+class TinyBackbone(Backbone):
+    """One convolution with batch norm: trained and compiled in a moment."""
+
+    num_features = 8
+
+    def __init__(self, patch):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 8, 5, stride=4, bias=False), nn.BatchNorm2d(8)
+
+    def forward(self, x):
+        return torch.relu(self.norm(self.conv(x))).mean(dim=(2, 3))
 
 
 class Stopped(Exception):

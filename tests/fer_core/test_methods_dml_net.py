@@ -6,6 +6,7 @@ import pytest
 import torch
 from model_fixtures import (  # noqa: F401
     MemoryStore,
+    TinyBackbone,
     finished,
     one_thread,
     plan_of,
@@ -19,7 +20,6 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from fer_core import backbones, runs
-from fer_core.backbones.base import Backbone
 from fer_core.backbones.weights import CHANNELS
 from fer_core.methods import Outputs, Recipe
 from fer_core.methods.dml_net import DmlNet
@@ -267,23 +267,10 @@ def test_outputs_are_those_of_the_variant(variant):
     assert not any(torch.equal(one, other) for one, other in zip(first, first[1:] + first[:1], strict=True))
 
 
-class Tiny(Backbone):
-    """One convolution, so that three channels are trained in a moment."""
-
-    num_features = 8
-
-    def __init__(self, patch):
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(3, 8, 5, stride=4, bias=False), nn.BatchNorm2d(8)
-
-    def forward(self, x):
-        return torch.relu(self.norm(self.conv(x))).mean(dim=(2, 3))
-
-
 @pytest.fixture(scope="module", autouse=True)
 def tiny():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(backbones.REGISTRY, "tiny", Tiny)
+        patch.setitem(backbones.REGISTRY, "tiny", TinyBackbone)
         yield
 
 

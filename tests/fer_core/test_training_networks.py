@@ -2,28 +2,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from model_fixtures import MemoryStore, faces_path, one_thread, plan_of, silent  # noqa: F401
+from model_fixtures import MemoryStore, TinyBackbone, faces_path, one_thread, plan_of, silent  # noqa: F401
 from torch import nn
 
 from fer_core import backbones
-from fer_core.backbones.base import Backbone
 from fer_core.errors import InputError
 from fer_core.training import train
 from fer_core.training.networks import compile_forward
 from fer_core.world import World
-
-
-class Tiny(Backbone):
-    """One convolution with batch norm, compiled in a moment."""
-
-    num_features = 8
-
-    def __init__(self, patch):
-        super().__init__()
-        self.conv, self.norm = nn.Conv2d(3, 8, 5, stride=4, bias=False), nn.BatchNorm2d(8)
-
-    def forward(self, x):
-        return torch.relu(self.norm(self.conv(x))).mean(dim=(2, 3))
 
 
 def test_compiling_needs_a_compiler(monkeypatch):
@@ -35,7 +21,7 @@ def test_compiling_needs_a_compiler(monkeypatch):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script_method. is deprecated:DeprecationWarning")
 def test_a_compiled_network_trains_as_it_does_otherwise_under_the_same_names(monkeypatch, faces_path):  # noqa: F811
-    monkeypatch.setitem(backbones.REGISTRY, "tiny", Tiny)
+    monkeypatch.setitem(backbones.REGISTRY, "tiny", TinyBackbone)
     options = {"thresholds": [0.2, 0.5], "slice_size": 8, "dropout": 0.0}
     plan = plan_of(faces_path, "mul_dml", backbone="tiny", method_options=options, validation=True)
     plain = train(plan, World(), MemoryStore(), silent)
