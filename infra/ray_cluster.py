@@ -9,6 +9,7 @@ from contextvars import ContextVar
 
 import ray
 from ray._private import ray_constants
+from ray._raylet import AuthenticationTokenLoader
 from ray.exceptions import AuthenticationError
 
 from fer_core.errors import InputError
@@ -40,6 +41,7 @@ def cluster(address: str | None, workers: int) -> Iterator[None]:
     if address is None and ray.is_initialized() and ray.cluster_resources()["CPU"] <= workers:
         _end()  # a smaller one, of another stage
     if not ray.is_initialized():
+        AuthenticationTokenLoader.instance().reset_cache()  # else the first token of this process, whatever is set now
         _join(address) if address else _start(workers)
     try:
         yield

@@ -114,3 +114,12 @@ def test_our_own_cluster_is_on_loopback_and_demands_its_token(crowded: Path, tmp
                 assert "came in" not in stranger.stdout
     assert list(tmp_path.rglob("*token*")) == []
     assert (crowded / "ray" / "ray_current_cluster").read_text() == "192.0.2.77:6379"
+
+
+@pytest.mark.integration
+@pytest.mark.timeout(300)
+def test_a_token_that_changes_is_taken_from_then_on(crowded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for token in ("5e" * 32, "e5" * 32):
+        monkeypatch.setenv("RAY_AUTH_TOKEN", token)
+        with cluster(None, 1):
+            assert ray.get(ray.remote(lambda: os.environ["RAY_AUTH_TOKEN"]).remote()) == token
