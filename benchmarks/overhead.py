@@ -8,11 +8,13 @@ bare       fer_core.training.train called by a script
 command    python -m flows train: Prefect's flows and tasks, Ray Train in this process
 worker     python -m flows train --workers 1: a Ray cluster with one worker
 
-Each is run with the few and with the many epochs. The difference of the two is the work that grows; what is left of the
-short run is start-up. The overhead is the growing part over the bare one's.
+Command and worker are each run beside a bare one at the same time, so that what disturbs the machine disturbs both,
+with the few and with the many epochs. The difference of the two is the work that grows; what is left of the short run
+is start-up. The overhead is the growing part over that of the bare run beside it. It needs two processors.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -21,10 +23,11 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-WAYS = ("bare", "command", "worker")
+WAYS = ("command", "worker")
 BARE = """
 import sys
 from pathlib import Path
@@ -76,21 +79,29 @@ def command(name: str, home: Path, epochs: int, patch: int, *more: str) -> list[
     return [sys.executable, "-m", "flows", name, *pairs, "--json", *more]
 
 
-def seconds_of(arguments: list[str]) -> float:
+def side_by_side(commands: list[list[str]]) -> list[float]:
+    """Seconds of whole processes that start at the same time."""
+    one_thread, quiet = {**os.environ, "OMP_NUM_THREADS": "1"}, subprocess.DEVNULL
     started = time.perf_counter()
-    subprocess.run(arguments, check=True, capture_output=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    return time.perf_counter() - started
+    running = [subprocess.Popen(arguments, env=one_thread, stdout=quiet, stderr=quiet) for arguments in commands]
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda process: _ended(process) - started, running))
 
 
-def measure(way: str, faces: Path, epochs: int, patch: int, number: int) -> float:
-    """Seconds of a whole process; the faces stand already."""
+def _ended(process: subprocess.Popen[bytes]) -> float:
+    if process.wait():
+        raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
+    return time.perf_counter()
+
+
+def measure(way: str, faces: Path, epochs: int, patch: int, number: int) -> list[float]:
+    """Seconds of a whole process this way and of the bare one beside it; the faces stand already."""
     home = faces.parents[1]
-    if way == "bare":
-        folder = home / f"bare-{number}-{epochs}"
-        return seconds_of([sys.executable, "-c", BARE, str(faces), str(folder), str(epochs), str(patch)])
+    folder = home / f"bare-{way}-{number}-{epochs}"
+    bare = [sys.executable, "-c", BARE, str(faces), str(folder), str(epochs), str(patch)]
     # another seed each time, so that nothing is reused
     more = ["--seed", str(1 + 2 * number + (way == "worker")), "--workers", "1" if way == "worker" else "0"]
-    return seconds_of(command("train", home, epochs, patch, *more))
+    return side_by_side([command("train", home, epochs, patch, *more), bare])
 
 
 def main() -> None:
@@ -107,22 +118,23 @@ def main() -> None:
             command("prepare", Path(home), few, options.patch), check=True, capture_output=True, text=True
         )
         faces = Path(json.loads(prepared.stdout.splitlines()[-1])["faces"]).absolute()
-        for number in range(options.rounds):
-            for epochs in (few, many):
-                for way in WAYS:
-                    spent[way, epochs].append(measure(way, faces, epochs, options.patch, number))
+        for number, epochs, way in itertools.product(range(options.rounds), (few, many), WAYS):
+            own, bare = measure(way, faces, epochs, options.patch, number)
+            spent[way, epochs].append(own)
+            spent[f"bare beside {way}", epochs].append(bare)
     median = {at: statistics.median(values) for at, values in spent.items()}
-    grown = {way: median[way, many] - median[way, few] for way in WAYS}
     print(f"{os.cpu_count()} processors, one thread, {few} and {many} epochs, {options.rounds} rounds")
-    print(f"{'way':<9}{'few s':>8}{'many s':>8}{'grows s':>9}{'overhead':>10}{'start-up s':>12}")
+    print(f"{'':<21}{'few s':>8}{'many s':>8}{'grows s':>9}{'start-up s':>12}{'overhead':>10}")
     found = {}
     for way in WAYS:
-        start_up = median[way, few] - grown[way] * few / (many - few)
-        found[way] = {"grows": grown[way], "overhead": grown[way] / grown["bare"] - 1, "start_up": start_up}
-        print(
-            f"{way:<9}{median[way, few]:>8.1f}{median[way, many]:>8.1f}{grown[way]:>9.1f}"
-            f"{found[way]['overhead']:>10.1%}{start_up:>12.1f}"
-        )
+        grows = {}
+        for name in (f"bare beside {way}", way):
+            grows[name] = median[name, many] - median[name, few]
+            start_up = median[name, few] - grows[name] * few / (many - few)
+            overhead = grows[name] / grows[f"bare beside {way}"] - 1
+            found[name] = {"grows": grows[name], "overhead": overhead, "start_up": start_up}
+            shown = f"{median[name, few]:>8.1f}{median[name, many]:>8.1f}{grows[name]:>9.1f}{start_up:>12.1f}"
+            print(f"{name:<21}{shown}{overhead:>10.1%}")
     if options.json:
         print(json.dumps(found))
 
