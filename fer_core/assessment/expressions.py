@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from fer_core.assessment.base import Case, Progress
+from fer_core.assessment.groups import ByGroup, accuracy_by_group, groups_of
 from fer_core.embedding import embed_rows
 from fer_core.embedding_table import Embedded
 from fer_core.evaluation.bootstrap import Interval, share_interval
@@ -28,6 +29,7 @@ class Assessment:
     Attributes:
         label_audit: of the training faces.
         views: what is said of the view; empty where there are fewer than two.
+        groups: accuracy by groups of people, where the data set tells them.
         num_right_CY, num_all_CY: rows of a known view that was trained on, by class and view: those whose expression is
             said right, and all.
     """
@@ -38,6 +40,7 @@ class Assessment:
     evaluation: Evaluation
     label_audit: LabelAudit
     views: dict[str, Interval]
+    groups: ByGroup
     num_right_CY: np.ndarray
     num_all_CY: np.ndarray
 
@@ -60,9 +63,9 @@ def measure_expressions(case: Case, progress: Progress, world: World = ALONE) ->
     evaluation = measure(test, gallery, faces.classes, case.seed, case.resamples, world)
     audit = audit_labels(level.embedding_ND, level.class_N, len(predictor.classes), world=world)
     right = evaluation.predicted == test.label
-    return Assessment(
-        rows, test, made, evaluation, audit, _views(case, rows, made, right), *_counts_by_view(case, rows, right)
-    )
+    by_group = accuracy_by_group(right, groups, groups_of(faces, rows), case.seed, case.resamples)
+    views = _views(case, rows, made, right)
+    return Assessment(rows, test, made, evaluation, audit, views, by_group, *_counts_by_view(case, rows, right))
 
 
 def _views(case: Case, rows: np.ndarray, made: Predictions, right: np.ndarray) -> dict[str, Interval]:

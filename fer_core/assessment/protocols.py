@@ -10,6 +10,7 @@ import pyarrow.csv
 from fer_core.assessment import expression_figures
 from fer_core.assessment.base import Assessed, Case, CasePlan, Progress
 from fer_core.assessment.expressions import Assessment, measure_expressions, predictions_table, view_table
+from fer_core.assessment.groups import group_table
 from fer_core.assessment.landmarks import with_landmarks
 from fer_core.assessment.verification import embed_tested, tell_verification
 from fer_core.label_audit import audit_table
@@ -40,7 +41,7 @@ def tell_expressions(case: Case, found: Assessment) -> Assessed:
     evaluation, predictor = found.evaluation, case.predictor
     by = "subjects" if evaluation.resampled_by == "subject" else "pictures (the data set names no subjects)"
     return Assessed(
-        metrics=evaluation.metrics | found.views,
+        metrics=evaluation.metrics | found.views | found.groups.metrics,
         predictions=predictions_table(found, case),
         embeddings=pa.table({"sample_id": found.test.sample_id, "embedding": embedding_column(found.test.embedding)}),
         facts=[
@@ -56,7 +57,7 @@ def tell_expressions(case: Case, found: Assessment) -> Assessed:
         ],
         draw=lambda: expression_figures.draw(found, case),
         files=lambda: {LABEL_AUDIT: _label_audit(case, found)},
-        tables=view_table(found, case),
+        tables=[*view_table(found, case), *group_table(found.groups)],
     )
 
 

@@ -91,6 +91,11 @@ def always(form: Form) -> Callable[[Path | None, Any], Form]:
 PAPERS = always(Form())
 
 
+def sex_by_letter(subject_id: str) -> str | None:
+    """The group of people whose ids begin with F or M and a number, as several data sets name them."""
+    return {"F": "women", "M": "men"}.get(subject_id[:1]) if subject_id[1:].isdecimal() else None
+
+
 @dataclass(frozen=True)
 class Adapter:
     """One data set.
@@ -104,6 +109,7 @@ class Adapter:
         options: the class of the data set's own options, or None where it has none.
         form: (source, options) -> Form.
         pairs: source -> the pairs of its verification protocol, or None where it has none.
+        group_of: subject id -> the group of people that the data set's own naming tells, by which a bias is measured.
         needs_source: whether there is a folder to read.
     """
 
@@ -114,6 +120,7 @@ class Adapter:
     options: type[BaseModel] | None = None
     form: Callable[[Path | None, Any], Form] = PAPERS
     pairs: Callable[[Path], list[Pair]] | None = None
+    group_of: Callable[[str], str | None] = lambda subject_id: None
     needs_source: bool = True
 
     def stream(self, source: Path | str | None = None, options: BaseModel | None = None) -> Iterator[Record]:

@@ -28,7 +28,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from fer_core.datasets.base import Adapter, Picture, Record, Rejected, read_picture
+from fer_core.datasets.base import Adapter, Picture, Record, Rejected, read_picture, sex_by_letter
 from fer_core.datasets.folders import (
     files_below,
     files_in,
@@ -217,4 +217,5 @@ ADAPTER = Adapter(
     protocol="split by person: 25/8/8 (landmark_vae), or three folds of people",
     picture=picture,
     options=Bp4dOptions,
+    group_of=sex_by_letter,
 )

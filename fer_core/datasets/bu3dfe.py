@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from fer_core.datasets.base import Adapter, Picture, Record, Rejected, read_picture
+from fer_core.datasets.base import Adapter, Picture, Record, Rejected, read_picture, sex_by_letter
 from fer_core.datasets.expression_codes import EXPRESSION_OF_CODE
 from fer_core.datasets.folders import key_of, pictures_of_set
 from fer_core.datasets.points import read_points
@@ -87,4 +87,5 @@ ADAPTER = Adapter(
     protocol="split by person: 80/10/10 (landmark_vae), 70/30 (dml_net), or all to test (sgm)",
     picture=picture,
     options=Bu3dfeOptions,
+    group_of=sex_by_letter,
 )

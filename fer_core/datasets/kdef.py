@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from fer_core.datasets.base import Adapter, Record, Rejected
+from fer_core.datasets.base import Adapter, Record, Rejected, sex_by_letter
 from fer_core.datasets.expression_codes import EXPRESSION_OF_CODE
 from fer_core.datasets.folders import key_of, pictures_of_set
 
@@ -59,4 +59,5 @@ ADAPTER = Adapter(
     records=records,
     layout=LAYOUT,
     protocol="56 people to train, 14 others to test (dml_net); 10 folds by subject are stricter",
+    group_of=sex_by_letter,
 )

@@ -11,9 +11,12 @@ from pydantic import Field
 from fer_core.datasets.base import Adapter, Form, Picture, Record, always
 from fer_core.options import Frozen
 from fer_core.synthetic import Face, render
+from fer_core.synthetic.people import person_of
 from fer_core.vocabulary import EIGHT
 
 PICTURE_SIZE = 96
+DARKER = 184
+"""Red of the skin below which it counts as darker: nearly half of the people."""
 LEAST_DEGREE = 0.35
 """Below it an expression is hard to tell from neutral, for people too."""
 
@@ -53,6 +56,11 @@ def picture(source: Path | None, row: dict[str, Any]) -> Picture:
     return Picture(encoded, {"landmarks": landmarks.ravel().astype(np.float32).tolist()})
 
 
+def group_of(subject_id: str) -> str:
+    """Lighter or darker skin, by the tone that the person is drawn with."""
+    return "darker skin" if person_of(int(subject_id[1:])).skin[0] < DARKER else "lighter skin"
+
+
 ADAPTER = Adapter(
     records=records,
     layout="nothing: the faces are drawn",
@@ -60,5 +68,6 @@ ADAPTER = Adapter(
     picture=picture,
     options=SyntheticOptions,
     form=always(Form(48, 44)),
+    group_of=group_of,
     needs_source=False,
 )

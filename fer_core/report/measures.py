@@ -35,6 +35,14 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         )
         for yaw in range(-180, 181)
     },
+    "Groups of people": {
+        f"accuracy_of_{name}": (
+            f"Accuracy of {name.replace('_', ' ')}",
+            "share of their test images that are said right",
+        )
+        for name in ("women", "men", "lighter_skin", "darker_skin")
+    }
+    | {"accuracy_gap": ("Gap", "accuracy of the best group less that of the worst")},
     "Landmarks": {
         "svm_accuracy": ("SVM accuracy", "a linear one-vs-rest SVM on the representation"),
         "satisfied_triplets": ("Satisfied triplets", "the more similar face is the nearer one"),
