@@ -3,6 +3,9 @@ import pytest
 
 from fer_core import gate, precision
 from fer_core.evaluation.bootstrap import paired_difference
+from fer_core.evaluation.mcnemar import mcnemar
+from fer_core.gate.classes import RESAMPLES
+from fer_core.gate_options import GateOptions
 
 SUBJECTS = np.repeat([f"S{number:02d}" for number in range(20)], 10)
 TRUTH = np.array(["anger", "fear", "fear", "happiness", "happiness"] * 40)
@@ -12,28 +15,45 @@ def right_on(share, seed):
     return np.random.default_rng(seed).random(len(TRUTH)) < share
 
 
+def decide(correct_N, champion_N, truth_N, subject_N):
+    return gate.decide(gate.Compared(correct_N, champion_N, truth_N, subject_N), GateOptions(), {})
+
+
 def test_without_a_champion_the_first_is_compared_with_guessing():
-    decision = gate.decide(right_on(0.9, 0), None, TRUTH, SUBJECTS)
+    decision = decide(right_on(0.9, 0), None, TRUTH, SUBJECTS)
     assert (decision.verdict, decision.promote) == ("first", True)
     assert decision.difference.value == pytest.approx(right_on(0.9, 0).mean() - 0.4)
     assert "always guessing the commonest class" in decision.reason
 
 
 def test_without_a_champion_a_bad_model_is_not_promoted():
-    decision = gate.decide(right_on(0.1, 0), None, TRUTH, SUBJECTS)
+    decision = decide(right_on(0.1, 0), None, TRUTH, SUBJECTS)
     assert (decision.verdict, decision.promote) == ("regressed", False)
     assert decision.difference.value < 0
 
 
-def test_as_good_as_guessing_is_enough_for_the_first():
-    decision = gate.decide(TRUTH == "fear", None, TRUTH, SUBJECTS)
-    assert (decision.verdict, decision.promote, decision.difference.value) == ("first", True, 0)
+def test_as_good_as_guessing_is_not_enough_for_the_first():
+    decision = decide(TRUTH == "fear", None, TRUTH, SUBJECTS)
+    assert (decision.verdict, decision.promote, decision.difference.value) == ("within noise", False, 0)
+
+
+def test_a_first_need_not_be_proven_better_than_guessing():
+    right = TRUTH == "fear"
+    right[:3] = True
+    decision = decide(right, None, TRUTH, SUBJECTS)
+    assert (decision.verdict, decision.promote) == ("first", True)
+    assert decision.difference.low <= 0 < decision.difference.value
+
+
+def test_one_subject_cannot_say_that_a_first_is_no_better_than_guessing():
+    decision = decide(np.zeros(200, bool), None, TRUTH, np.full(200, "S00"))
+    assert (decision.verdict, decision.promote, decision.share_not_better) == ("first", True, 1)
 
 
 def test_better_on_every_subject_is_improved():
     champion = np.tile([True] * 5 + [False] * 5, 20)
     candidate = np.tile([True] * 8 + [False] * 2, 20)
-    decision = gate.decide(candidate, champion, TRUTH, SUBJECTS)
+    decision = decide(candidate, champion, TRUTH, SUBJECTS)
     assert (decision.verdict, decision.promote) == ("improved", True)
     assert decision.difference.value == pytest.approx(0.3)
     assert decision.difference.low > 0
@@ -43,19 +63,19 @@ def test_better_on_every_subject_is_improved():
 def test_worse_on_every_subject_is_regressed():
     champion = np.tile([True] * 8 + [False] * 2, 20)
     candidate = np.tile([True] * 5 + [False] * 5, 20)
-    decision = gate.decide(candidate, champion, TRUTH, SUBJECTS)
+    decision = decide(candidate, champion, TRUTH, SUBJECTS)
     assert (decision.verdict, decision.promote) == ("regressed", False)
     assert decision.difference.high < 0
 
 
 def test_right_on_the_same_rows_is_the_same():
-    decision = gate.decide(right_on(0.7, 0), right_on(0.7, 0), TRUTH, SUBJECTS)
+    decision = decide(right_on(0.7, 0), right_on(0.7, 0), TRUTH, SUBJECTS)
     assert (decision.verdict, decision.promote, decision.difference.value) == ("same", False, 0)
 
 
 def test_as_often_right_on_other_rows_is_within_noise():
     champion, candidate = np.tile([True, False], 100), np.tile([False, True], 100)
-    decision = gate.decide(candidate, champion, TRUTH, SUBJECTS)
+    decision = decide(candidate, champion, TRUTH, SUBJECTS)
     assert (decision.verdict, decision.promote) == ("within noise", False)
 
 
@@ -63,7 +83,7 @@ def test_a_gain_on_one_of_many_subjects_is_within_noise():
     champion = np.tile([True] * 5 + [False] * 5, 20)
     candidate = champion.copy()
     candidate[:10] = True
-    decision = gate.decide(candidate, champion, TRUTH, SUBJECTS)
+    decision = decide(candidate, champion, TRUTH, SUBJECTS)
     assert decision.difference.value > 0
     assert (decision.verdict, decision.promote) == ("within noise", False)
 
@@ -73,30 +93,50 @@ def test_subjects_are_resampled_and_not_rows():
     champion = np.array([True, False] * 100)
     candidate = np.concatenate([np.ones(100, bool), champion[100:]])
     few = np.repeat(["S00", "S01"], 100)
-    assert gate.decide(candidate, champion, TRUTH, few).verdict == "within noise"
-    assert gate.decide(candidate, champion, TRUTH, np.arange(200).astype(str)).verdict == "improved"
+    assert decide(candidate, champion, TRUTH, few).verdict == "within noise"
+    assert decide(candidate, champion, TRUTH, np.arange(200).astype(str)).verdict == "improved"
 
 
 def test_one_subject_never_replaces_a_champion():
     alone = np.full(200, "S00")
-    decision = gate.decide(np.ones(200, bool), np.zeros(200, bool), TRUTH, alone)
+    decision = decide(np.ones(200, bool), np.zeros(200, bool), TRUTH, alone)
     assert (decision.verdict, decision.promote) == ("within noise", False)
     assert (decision.difference.low, decision.difference.high) == (-1, 1)
 
 
+@pytest.mark.parametrize(("num_subjects", "verdict"), [(5, "within noise"), (6, "improved")])
+def test_few_subjects_never_replace_a_champion(num_subjects, verdict):
+    """That all of five are better happens by chance in 3 % of the cases."""
+    champion = np.tile([True] * 5 + [False] * 5, 20)
+    decision = decide(np.ones(200, bool), champion, TRUTH, np.arange(200) % num_subjects)
+    assert decision.difference.low > 0
+    assert (decision.verdict, decision.promote) == (verdict, verdict == "improved")
+    assert ("fewer than 6 subjects prove no gain" in decision.reason) == (verdict == "within noise")
+
+
 def test_the_interval_is_the_paired_bootstraps():
     champion, candidate = right_on(0.6, 1), right_on(0.7, 2)
-    decision = gate.decide(candidate, champion, TRUTH, SUBJECTS)
-    assert decision.difference == paired_difference(champion, candidate, SUBJECTS, 0, gate.RESAMPLES).interval
-    assert decision == gate.decide(candidate, champion, TRUTH, SUBJECTS)
+    decision = decide(candidate, champion, TRUTH, SUBJECTS)
+    assert decision.difference == paired_difference(champion, candidate, SUBJECTS, 0, RESAMPLES).interval
+    assert decision == decide(candidate, champion, TRUTH, SUBJECTS)
 
 
 def test_the_reason_has_the_numbers():
     champion = np.tile([True] * 5 + [False] * 5, 20)
     candidate = np.tile([True] * 8 + [False] * 2, 20)
-    reason = gate.decide(candidate, champion, TRUTH, SUBJECTS).reason
+    reason = decide(candidate, champion, TRUTH, SUBJECTS).reason
     assert reason.startswith("accuracy 0.800 against 0.500 of the champion on the same 200 rows")
     assert "difference +0.300, 95 % interval +0.300 to +0.300 over 20 subjects" in reason
+
+
+def test_the_shares_and_the_exact_test_are_of_the_same_rows():
+    champion, candidate = right_on(0.6, 1), right_on(0.7, 2)
+    decision = decide(candidate, champion, TRUTH, SUBJECTS)
+    share = paired_difference(champion, candidate, SUBJECTS, 0, RESAMPLES).share_not_better
+    assert decision.share_not_better == share
+    assert decision.mcnemar == mcnemar(champion, candidate)
+    assert (decision.accuracy, decision.rival_accuracy) == (candidate.mean(), champion.mean())
+    assert decision.mcnemar.num_gained - decision.mcnemar.num_lost == round(200 * decision.difference.value)
 
 
 def test_the_digest_of_test_rows_is_free_of_their_order():

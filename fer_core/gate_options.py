@@ -1,0 +1,40 @@
+"""The options of the gate."""
+
+from pydantic import Field, field_validator
+
+from fer_core.options import Frozen
+
+
+class GateOptions(Frozen):
+    """What a candidate has to pass beside being better than the champion."""
+
+    floors: dict[str, float] = Field(
+        default_factory=dict,
+        description="METRIC=NUMBER, such as accuracy=0.6, once for each: what the candidate must reach by itself",
+    )
+    class_margin: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="the loss of recall that is bearable in a class: what surely lost, perhaps more than that, is "
+        "refused; classes with too few rows to tell are named; ours",
+    )
+    max_slowdown: float = Field(
+        1.5,
+        gt=0,
+        description="seconds an image, at most so many times the champion's; the lower end of the interval decides, as "
+        "timings vary by a third on a busy machine; ours",
+    )
+    max_growth: float = Field(
+        2.0,
+        gt=0,
+        description="bytes of the network's file, at most so many times the champion's: a larger backbone is a choice, "
+        "not an improvement; ours",
+    )
+
+    @field_validator("floors")
+    @classmethod
+    def _floors_name_metrics(cls, floors: dict[str, float]) -> dict[str, float]:
+        if "" in floors:
+            raise ValueError("name the metric: METRIC=NUMBER, such as accuracy=0.6")
+        return floors
