@@ -9,7 +9,10 @@ import functools
 import hashlib
 import importlib.metadata
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
+
+from fer_core.errors import InputError
 
 PACKAGE = "fer_core"
 LIBRARIES = {
@@ -30,34 +33,53 @@ REGISTRIES = ("fer_core.datasets", "fer_core.methods", "fer_core.backbones")
 @functools.cache
 def code_digest(*modules: str) -> str:
     """16 hex digits over `modules` of this package and all that they import from it, at any depth."""
+    spec = importlib.util.find_spec(PACKAGE)
+    assert spec is not None, PACKAGE
+    assert spec.origin is not None, PACKAGE
+    return code_digest_of(Path(spec.origin).parent, modules, importlib.metadata.version)
+
+
+def code_digest_of(package: Path, modules: tuple[str, ...], version_of: Callable[[str], str | None]) -> str:
+    """The same of a copy of this package, as of one that was kept with a model.
+
+    Args:
+        package: the copy's folder.
+        version_of: distribution -> its version, where the copy was run.
+
+    Raises:
+        InputError: one of `modules` is not in it, or it holds a file that is not Python.
+    """
     pending, seen, libraries = list(modules), dict[str, str](), set[str]()
     while pending:
         name = pending.pop()
         if name in seen or name in REGISTRIES:
             continue
-        tree = _parse(name)
+        tree = _parse(package, name)
         seen[name] = hashlib.sha256(ast.dump(_without_docstrings(tree)).encode()).hexdigest()
         for imported in _imports(tree):
             if imported.split(".")[0] != PACKAGE:
                 libraries.add(imported.split(".")[0])
-            elif _is_module(imported):
+            elif _file_of(package, imported) is not None:  # else one of a module's functions
                 pending.append(imported)
-    versions = {name: importlib.metadata.version(LIBRARIES[name]) for name in sorted(libraries & LIBRARIES.keys())}
+    versions = {name: version_of(LIBRARIES[name]) for name in sorted(libraries & LIBRARIES.keys())}
     return hashlib.sha256(repr((sorted(seen.items()), versions)).encode()).hexdigest()[:16]
 
 
-def _parse(name: str) -> ast.Module:
-    spec = importlib.util.find_spec(name)
-    assert spec is not None, name
-    assert spec.origin is not None, name
-    return ast.parse(Path(spec.origin).read_text())
-
-
-def _is_module(name: str) -> bool:
+def _parse(package: Path, name: str) -> ast.Module:
+    file = _file_of(package, name)
+    if file is None:
+        raise InputError(f"{package} has no module {name}")
     try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:  # the parent is a module, so `name` is one of its functions
-        return False
+        return ast.parse(file.read_text())
+    except (SyntaxError, ValueError) as error:
+        raise InputError(f"{file} is not Python: {error}") from error
+
+
+def _file_of(package: Path, name: str) -> Path | None:
+    """The file of a module; None where there is none of that name."""
+    module = package.joinpath(*name.split(".")[1:])
+    files = (module / "__init__.py", module.with_name(f"{module.name}.py"))
+    return next((file for file in files if file.is_file()), None)
 
 
 def _imports(tree: ast.Module) -> list[str]:

@@ -44,6 +44,11 @@ class Manifest:
         """The digest of the shards alone: equal content gives equal digests however it came about."""
         return digest_of({name: shard["sha256"] for name, shard in self.shards.items()})
 
+    @property
+    def origin(self) -> str:
+        """The digest of what it is made from, which the directory's name ends with."""
+        return _origin(self.config, self.inputs, self.code)
+
 
 class Directory:
     """One directory of one stage, finished or under way.
@@ -61,7 +66,7 @@ class Directory:
         self, root: Path, name: str, *, kind: str, config: dict[str, Any], inputs: dict[str, str], code: str
     ) -> None:
         self.kind, self.config, self.inputs, self.code = kind, config, inputs, code
-        self.digest = digest_of({"version": SCHEMA_VERSION, "config": config, "inputs": inputs, "code": code})
+        self.digest = _origin(config, inputs, code)
         self.path = root / f"{name}-{self.digest}"
 
     def finished(self) -> bool:
@@ -121,6 +126,10 @@ class Directory:
     def manifest(self) -> Manifest:
         """Read the manifest of a finished directory."""
         return read_manifest(self.path)
+
+
+def _origin(config: dict[str, Any], inputs: dict[str, str], code: str) -> str:
+    return digest_of({"version": SCHEMA_VERSION, "config": config, "inputs": inputs, "code": code})
 
 
 def _describe(path: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from fer_core.gate_options import GateOptions
 from fer_core.options import Frozen, at_most_one
 
 
@@ -22,11 +23,29 @@ class HomeOptions(Frozen):
         return self.model_dump(mode="json", exclude=own, exclude_defaults=only_changed)
 
 
-class PromoteOptions(HomeOptions):
+class PromoteOptions(HomeOptions, GateOptions):
     """Registered version -> champion, if it is better."""
 
     model_name: str = Field("fer", pattern=r"^[A-Za-z0-9_-]+$", description="name in the registry")
     version: int | None = Field(None, ge=1, description="unset: the newest challenger")
+    again: bool = Field(
+        False, description="ask the gate although --version was rolled back, or refused against this champion"
+    )
+    dry_run: bool = Field(False, description="say what would happen, change nothing")
+
+    @model_validator(mode="after")
+    def _again_is_of_one(self) -> Self:
+        if self.again and self.version is None:
+            raise ValueError("--again is of one version: name it with --version")
+        return self
+
+
+class RollbackOptions(HomeOptions):
+    """Champion -> the champion before it."""
+
+    model_name: str = Field("fer", pattern=r"^[A-Za-z0-9_-]+$", description="name in the registry")
+    to: int | None = Field(None, ge=1, description="version that was champion once; unset: the champion before this")
+    reason: str = Field("", max_length=1000, description="noted in the log and on the version")
     dry_run: bool = Field(False, description="say what would happen, change nothing")
 
 

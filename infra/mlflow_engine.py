@@ -18,9 +18,10 @@ from fer_core.errors import InputError
 from fer_core.files import write_atomically
 from fer_core.locks import alone
 from fer_core.predictor import Predictor
-from infra.mlflow_models import log_model
+from infra.mlflow_models import LOGGED_CODE, log_model, logged_code_digest
 from infra.mlflow_refusals import plainly
 from infra.mlflow_runs import Runs
+from infra.promotion_log import Aliases
 from infra.settings import PICKLES_REFUSED, environment
 
 EXPERIMENT = "fer"
@@ -85,7 +86,7 @@ class Candidate:
 
     Attributes:
         digest: of the evaluation; a version with it is not registered again.
-        params, metrics, tags: of the run; tags are the version's too.
+        params, metrics, tags: of the run; tags are the version's too, which also has the digest and that of the code.
         history: one row of training means an epoch.
         data_digest, data_source: of the faces that were trained on.
         artifacts: files and folders that are logged beside the model.
@@ -137,18 +138,24 @@ class Registry:
             model_uri, model_id = log_model(candidate.run, candidate.level)
         with _but_for("RESOURCE_ALREADY_EXISTS"):
             self._client.create_registered_model(self.model_name)
-        tags = {**candidate.tags, "digest": candidate.digest}
+        place = self._client.get_logged_model(model_id).artifact_location
+        code = (Path(mlflow.artifacts.download_artifacts(f"{place}/{name}")) for name in LOGGED_CODE)
+        tags = {**candidate.tags, "digest": candidate.digest, "code_digest": logged_code_digest(*code)}
         version = self._client.create_model_version(
             self.model_name, model_uri, run.info.run_id, tags=tags, model_id=model_id
         )
         return int(version.version), False
 
-    def version_of(self, alias: str) -> int | None:
-        """The version an alias points at, or None. A registry that does not answer raises: it is not an empty one."""
-        aliases: dict[str, str] = {}
+    def aliases(self) -> Aliases:
+        """What the aliases point at, read at once. A registry that does not answer raises: it is not an empty one."""
+        found: dict[str, str] = {}
         with _pointed_at(self.uri), _but_for("RESOURCE_DOES_NOT_EXIST"):
-            aliases = self._client.get_registered_model(self.model_name).aliases
-        return int(aliases[alias]) if alias in aliases else None
+            found = self._client.get_registered_model(self.model_name).aliases
+        return Aliases(**{name: int(found[name]) for name in (CHAMPION, CHALLENGER, PREVIOUS) if name in found})
+
+    def version_of(self, alias: str) -> int | None:
+        """The version that one of these aliases points at, or None."""
+        return getattr(self.aliases(), alias)
 
     def tags_of(self, version: int) -> dict[str, str]:
         """The tags of a version.
@@ -179,27 +186,34 @@ class Registry:
             if not token:
                 return found
 
-    def set_tag(self, version: int, name: str, value: str) -> None:
-        """Tag a version."""
-        self._client.set_model_version_tag(self.model_name, str(version), name, value)
+    def set_tag(self, version: int, name: str, value: str | None) -> None:
+        """Tag a version; None takes the tag away, if it is set."""
+        if value is not None:
+            self._client.set_model_version_tag(self.model_name, str(version), name, value)
+        elif name in self.tags_of(version):
+            self._client.delete_model_version_tag(self.model_name, str(version), name)
 
-    def set_alias(self, alias: str, version: int) -> None:
-        """Point an alias at a version."""
-        self._client.set_registered_model_alias(self.model_name, alias, str(version))
-
-    def drop_alias(self, alias: str) -> None:
-        """Remove an alias, if it is set."""
-        with _but_for("RESOURCE_DOES_NOT_EXIST"):
+    def set_alias(self, alias: str, version: int | None) -> None:
+        """Point an alias at a version; None takes it away, if it is set."""
+        if version is not None:
+            self._client.set_registered_model_alias(self.model_name, alias, str(version))
+        elif getattr(self.aliases(), alias) is not None:
             self._client.delete_registered_model_alias(self.model_name, alias)
 
     def artifact(self, version: int, name: str) -> Path:
-        """A local copy of an artifact of the run that made a version."""
-        run_id = self._client.get_model_version(self.model_name, str(version)).run_id
-        with _pointed_at(self.uri):
-            return Path(mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=name))
+        """A local copy of an artifact of the run that made a version.
+
+        Raises:
+            InputError: it is not there.
+        """
+        return self._copy_of(f"runs:/{self.run_of(version)}/{name}", version, name)
+
+    def run_of(self, version: int) -> str:
+        """The id of the run that made a version."""
+        return str(self._client.get_model_version(self.model_name, str(version)).run_id)
 
     def model_file(self, version: int, name: str) -> Path:
-        """A local copy of one of the files that a version's model was logged with.
+        """A local copy of one of the files that a version's model was logged with, or of a folder of them.
 
         Args:
             name: the folder it was logged from, and the file.
@@ -207,8 +221,18 @@ class Registry:
         Raises:
             InputError: it is not there.
         """
+        return self._copy_of(f"models:/{self.model_name}/{version}/artifacts/{name}", version, name)
+
+    def model_part(self, version: int, name: str) -> Path:
+        """A local copy of what MLflow keeps beside those files: the folder `code`, `requirements.txt`.
+
+        Raises:
+            InputError: it is not there.
+        """
+        return self._copy_of(f"models:/{self.model_name}/{version}/{name}", version, name)
+
+    def _copy_of(self, uri: str, version: int, name: str) -> Path:
         try:
-            uri = f"models:/{self.model_name}/{version}/artifacts/{name}"
             with _pointed_at(self.uri):
                 return Path(mlflow.artifacts.download_artifacts(uri))
         except (MlflowException, OSError) as error:

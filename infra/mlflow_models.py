@@ -9,10 +9,14 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from mlflow.types.schema import Array
 
+from fer_core.code_digest import PACKAGE
+from fer_core.files import digest_of, file_sha256
 from fer_core.runs import read_description
 
 MODEL_CODE = Path(__file__).resolve().with_name("registered_model.py")
 PROJECT = MODEL_CODE.parents[1]
+LOGGED_CODE = (f"code/{PACKAGE}", MODEL_CODE.name)
+"""Where it is in a logged model."""
 REQUIREMENTS = (
     "torch",
     "numpy",
@@ -63,11 +67,18 @@ def log_model(run: Path, level: Path) -> tuple[str, str]:
             name="model",
             python_model=str(MODEL_CODE),
             artifacts={"run": str(run), "level": str(level)},
-            code_paths=[str(PROJECT / "fer_core")],
+            code_paths=[str(PROJECT / PACKAGE)],
             signature=ModelSignature(inputs=inputs, outputs=OUTPUTS),
             pip_requirements=[_pinned(name) for name in REQUIREMENTS],
         )
     return logged.model_uri, logged.model_id
+
+
+def logged_code_digest(package: Path, model_code: Path) -> str:
+    """Of the code that was logged with a model, byte by byte: the copy of fer_core and the file that MLflow runs."""
+    files = [file for file in package.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
+    digests = {file.relative_to(package).as_posix(): file_sha256(file) for file in files}
+    return digest_of({**digests, "model_code": file_sha256(model_code)})
 
 
 def _pinned(distribution: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
-from mlflow.entities import Metric, Param
+from mlflow.entities import Metric, Param, RunTag
 
 PARENT = "mlflow.parentRunId"
 """The tag by which MLflow shows a run below another."""
@@ -31,6 +31,10 @@ class Runs:
         now = int(time.time() * 1000)
         measured = [Metric(name, value, now, 0) for name, value in metrics.items()]
         self._client.log_batch(run_id, metrics=measured, params=[Param(*pair) for pair in params.items()])
+
+    def set_tags(self, run_id: str, tags: dict[str, str]) -> None:
+        """Tag a run."""
+        self._client.log_batch(run_id, tags=[RunTag(*pair) for pair in tags.items()])
 
     def log_files(self, run_id: str, paths: list[Path]) -> None:
         """Files, and folders under their names."""

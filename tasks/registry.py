@@ -1,4 +1,4 @@
-"""Evaluation -> registered version -> gate -> alias."""
+"""Evaluation -> registered version."""
 
 import json
 import shutil
@@ -8,37 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from fer_core import gate, runs
+from fer_core.ancestry import registration_tags
 from fer_core.config import RetrainOptions
-from fer_core.directories import folder_at
-from fer_core.errors import InputError
+from fer_core.directories import MANIFEST
 from fer_core.files import digest_of
 from fer_core.naming import params_of, title_of
-from fer_core.predictor import Predictor
-from fer_core.rivals import decisions_of
-from infra.mlflow_engine import CHALLENGER, CHAMPION, PREVIOUS, Candidate, Registry
+from infra.mlflow_engine import Candidate, Registry
 from infra.mlflow_models import PROJECT
 from infra.progress import logger
 from infra.settings import Settings
 from tasks.evaluation import FIGURES, METRICS, PREDICTIONS, REPORT
 from tasks.made import Level, Made
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """What the gate did."""
-
-    model_version: int
-    champion: int | None
-    verdict: str
-    reason: str
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -75,6 +60,8 @@ def register_model(
         "run": level.run.path.name,
         "level": level.groups.path.name,
         "evaluation": evaluation.path.name,
+        "evaluation_digest": evaluation.content,
+        **registration_tags(level.run.path),
     }
     candidate = Candidate(
         digest=digest_of([evaluation.path.name, folds]),
@@ -88,103 +75,13 @@ def register_model(
         history=runs.read_description(level.run.path).history,
         data_digest=faces.content,
         data_source=str(faces.path.absolute()),
-        artifacts=[evaluation.path / name for name in (REPORT, METRICS, PREDICTIONS, FIGURES)],
+        artifacts=[evaluation.path / name for name in (REPORT, METRICS, PREDICTIONS, FIGURES, MANIFEST)],
         run=level.run.path,
         level=level.groups.path,
     )
     version, reused = open_registry(options.home, options.model_name).register(candidate)
     logger.info("register  %s%s version %d", "reused " if reused else "", options.model_name, version)
     return Registered(version, reused, time.perf_counter() - started)
-
-
-@task(cache_policy=NO_CACHE)
-def promote_if_better(home: Path, model_name: str, version: int | None, dry_run: bool = False) -> Promotion:
-    """Compare a version with the champion as it is now, under a lock, and move the aliases.
-
-    A version that has been decided on against the same champion keeps its verdict.
-
-    Args:
-        version: None takes the challenger.
-
-    Raises:
-        InputError: there is no such version, or no challenger.
-    """
-    started = time.perf_counter()
-    registry = open_registry(home, model_name)
-    with registry.locked():
-        version = version or registry.version_of(CHALLENGER)
-        if version is None:
-            raise InputError(f"model {model_name} has no challenger; run retrain, or name one with --version")
-        champion = registry.version_of(CHAMPION)
-        tags = registry.tags_of(version)
-        if champion == version or tags.get("compared_with") == str(champion):
-            verdict, reason = tags["verdict"], tags["reason"]
-        else:
-            decision = _decide(registry, version, champion, tags)
-            verdict, reason = decision.verdict, decision.reason
-            if not dry_run:
-                _apply(registry, version, champion, decision)
-        after = registry.version_of(CHAMPION)
-    logger.info("gate      %s: %s", verdict, reason)
-    create_markdown_artifact(
-        key="gate", markdown=f"# {model_name} version {version}: {verdict}\n\n{reason}\n\nChampion: {after}"
-    )
-    return Promotion(version, after, verdict, reason, time.perf_counter() - started)
-
-
-def _decide(registry: Registry, version: int, champion: int | None, tags: dict[str, str]) -> gate.Decision:
-    own = _predictions(registry, version)
-    names = ("sample_id", "subject", "truth", "decision")
-    sample_id, subject, truth, decision = (np.array(own[name].to_pylist()) for name in names)
-    if champion is None:
-        return gate.decide(decision == truth, None, truth, subject)
-    rival = registry.predictor(champion)
-    _require_one_kind(registry, champion, rival, version)
-    if registry.tags_of(champion)["test_rows"] == tags["test_rows"]:
-        known = _predictions(registry, champion)
-        decision_of = dict(zip(known["sample_id"].to_pylist(), known["decision"].to_pylist(), strict=True))
-        rival_decision = np.array([decision_of[name] for name in sample_id.tolist()])
-    else:
-        logger.info("gate      the champion was tested on other rows: it is run on this version's")
-        require_never_seen(registry, champion, set(rival.level.sample_id.tolist()), version, sample_id.tolist())
-        rival_decision = decisions_of(rival, folder_at(tags["faces"]), own)
-    return gate.decide(decision == truth, rival_decision == truth, truth, subject)
-
-
-def _require_one_kind(registry: Registry, champion: int, rival: Predictor, version: int) -> None:
-    """Raise InputError where the two models are tested in different ways, so that nothing can be compared."""
-    theirs, own = (one.description.build_method().protocol for one in (rival, registry.predictor(version)))
-    if theirs != own:
-        said = f"version {champion} is tested on {theirs}, version {version} on {own}"
-        raise InputError(f"{registry.model_name}: {said}; register it under another --model-name")
-
-
-def require_never_seen(registry: Registry, champion: int, trained: set[str], version: int, tested: list[str]) -> None:
-    """Raise InputError where the champion was trained on pictures that the version is tested on; pairs hold two."""
-    if any(name in trained for case in tested for name in case.split("|")):
-        raise InputError(
-            f"{registry.model_name}: version {champion} was trained on pictures that version {version} is tested on "
-            "(another split or --test-people), so they cannot be compared; train both with the same"
-        )
-
-
-def _predictions(registry: Registry, version: int) -> pa.Table:
-    return pq.read_table(registry.artifact(version, PREDICTIONS))
-
-
-def _apply(registry: Registry, version: int, champion: int | None, decision: gate.Decision) -> None:
-    """Tags first, aliases last: what is cut off in between is decided again."""
-    registry.set_tag(version, "reason", decision.reason)
-    registry.set_tag(version, "verdict", decision.verdict)
-    if decision.promote:
-        if champion is not None:
-            registry.set_alias(PREVIOUS, champion)
-        registry.set_alias(CHAMPION, version)
-        if registry.version_of(CHALLENGER) == version:
-            registry.drop_alias(CHALLENGER)
-    else:
-        registry.set_alias(CHALLENGER, version)
-        registry.set_tag(version, "compared_with", str(champion))
 
 
 def git_commit() -> str:

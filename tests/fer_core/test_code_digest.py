@@ -1,10 +1,12 @@
 import importlib
+import shutil
 import sys
 
 import pytest
 
 from fer_core import code_digest as module
-from fer_core.code_digest import code_digest
+from fer_core.code_digest import code_digest, code_digest_of
+from fer_core.errors import InputError
 
 FILES = {
     "__init__.py": "",
@@ -96,6 +98,21 @@ def test_the_version_of_an_imported_library_counts_and_of_others_not(package, mo
 
 def test_the_order_of_the_modules_does_not_count(package):
     assert fresh("tinycode.stage", "tinycode.unrelated") == fresh("tinycode.unrelated", "tinycode.stage")
+
+
+def test_a_copy_has_the_digest_of_the_original_where_its_libraries_were_the_same(package, tmp_path):
+    copy = shutil.copytree(package, tmp_path / "kept")
+    versions = {"numpy": importlib.metadata.version("numpy")}
+    before = fresh("tinycode.stage")
+    assert code_digest_of(copy, ("tinycode.stage",), versions.get) == before
+    assert code_digest_of(copy, ("tinycode.stage",), {}.get) != before
+    edit(package / "maths.py", "x *", "x +")
+    assert code_digest_of(copy, ("tinycode.stage",), versions.get) == before
+    with pytest.raises(InputError, match=r"kept has no module tinycode\.gone"):
+        code_digest_of(copy, ("tinycode.gone",), versions.get)
+    edit(copy / "maths.py", "def double", "def (")
+    with pytest.raises(InputError, match=r"maths\.py is not Python"):
+        code_digest_of(copy, ("tinycode.stage",), versions.get)
 
 
 def test_a_stage_of_this_package_has_its_own_digest_and_it_is_stable():

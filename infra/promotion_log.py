@@ -1,0 +1,195 @@
+"""What was decided on a model's versions: an append-only file of JSON lines.
+
+A move is written whole before anything is changed, and a second line says that all of it was changed, or that it was
+given up. Between the two it is unfinished, and whoever comes next carries it out.
+"""
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from fer_core.errors import InputError
+
+Action = Literal["promote", "refuse", "rollback"]
+End = Literal["done", "abandoned"]
+INTENDED = "intended"
+
+
+@dataclass(frozen=True)
+class Aliases:
+    """The versions that a model's aliases point at; None: the alias is not set."""
+
+    champion: int | None = None
+    challenger: int | None = None
+    previous: int | None = None
+
+
+@dataclass(frozen=True)
+class Move:
+    """One decision and all that it changes.
+
+    Attributes:
+        id: of the decision; letters and digits.
+        time: ISO 8601, UTC.
+        version: that was decided on: promoted, refused, or rolled back from.
+        before, after: the aliases.
+        tags: (version, name, value) of each tag that is set; a value of None drops it.
+        verdict: the gate's; None of a rollback.
+        reason: the gate's, or the person's who rolled back.
+        flow_run: id of the Prefect flow run, if it was one.
+        user: who ran it, as far as the machine knows.
+        git_commit: of the code that decided.
+    """
+
+    id: str
+    time: str
+    action: Action
+    version: int
+    before: Aliases
+    after: Aliases
+    tags: tuple[tuple[int, str, str | None], ...]
+    verdict: str | None
+    reason: str
+    flow_run: str | None
+    user: str | None
+    git_commit: str
+
+
+def now() -> str:
+    """The time as it is logged: ISO 8601, UTC, whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def log_file(home: Path, model_name: str) -> Path:
+    """Where a home keeps the log of a model."""
+    return home / "mlflow" / f"promotions-{model_name}.jsonl"
+
+
+class PromotionLog:
+    """The log of one model of one home; one process at a time writes (the caller holds the registry's lock).
+
+    A kill can tear the last line. It was not acted upon, so it is passed over, and cut off before the next is
+    written; of a last line that lacks but its line end, the entry counts. Whole lines are never rewritten.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def begin(self, move: Move) -> None:
+        """Write what is going to be done; it is on the disk when this returns."""
+        self._append({"state": INTENDED, **asdict(move)})
+
+    def end(self, move: Move, end: End) -> None:
+        """Write what has become of a move."""
+        self._append({"state": end, "id": move.id, "time": now()})
+
+    def done(self) -> list[Move]:
+        """The moves that were carried out, in order.
+
+        Raises:
+            InputError: a line is damaged.
+        """
+        return [move for move, state in self._read() if state == "done"]
+
+    def unfinished(self) -> Move | None:
+        """The move that was begun and not ended.
+
+        Raises:
+            InputError: a line is damaged.
+        """
+        begun = [move for move, state in self._read() if state == INTENDED]
+        assert len(begun) <= 1, begun
+        return begun[0] if begun else None
+
+    def _read(self) -> list[tuple[Move, str]]:
+        lines = self._lines()
+        state_of = {line["id"]: line["state"] for line in lines}
+        return [(_move(line), state_of[line["id"]]) for line in lines if line["state"] == INTENDED]
+
+    def _lines(self) -> list[dict[str, Any]]:
+        data = self._file.read_bytes() if self._file.exists() else b""
+        *whole, torn = data.split(b"\n")
+        lines = [self._parsed(number, line) for number, line in enumerate(whole, start=1)]
+        return lines + ([json.loads(torn)] if _is_whole(torn) else [])
+
+    def _parsed(self, number: int, line: bytes) -> dict[str, Any]:
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            values = json.loads(line)
+            if values["state"] != INTENDED or _move(values):
+                return values
+        raise InputError(
+            f"line {number} of {self._file} is damaged, so what was promoted is not known; put the file back from a "
+            "backup, or move it away: then the aliases in the registry count"
+        )
+
+    def _append(self, values: dict[str, Any]) -> None:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not self._file.exists()
+        with self._file.open("ab+") as file:
+            file.seek(0)
+            data = file.read()
+            torn = data.rpartition(b"\n")[2]
+            if _is_whole(torn):
+                file.write(b"\n")
+            elif torn:
+                file.truncate(len(data) - len(torn))
+            file.write(json.dumps(values).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        if is_new:
+            _sync(self._file.parent)
+
+
+def _is_whole(line: bytes) -> bool:
+    """No beginning of a JSON object is one."""
+    with contextlib.suppress(ValueError):
+        return isinstance(json.loads(line), dict)
+    return False
+
+
+def _move(values: dict[str, Any]) -> Move:
+    own = {name: value for name, value in values.items() if name != "state"}
+    aliases = {side: Aliases(**own[side]) for side in ("before", "after")}
+    return Move(**{**own, **aliases, "tags": tuple((int(at), name, value) for at, name, value in own["tags"])})
+
+
+def _sync(folder: Path) -> None:
+    """A new file's name is on the disk only when its folder is."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def champions_of(moves: list[Move], aliases: Aliases) -> list[int]:
+    """The champions that lead to the one of `aliases`, the first first; a rollback takes those after it away.
+
+    Where the aliases are not those that a move left (another home moved them, or a person), what came before is not
+    known but for the alias `previous`.
+    """
+    champions: list[int] = []
+    for move in moves:
+        champions = _followed(champions, move.before)
+        to = move.after.champion
+        if move.action == "promote" and to is not None:
+            champions = [*champions, to]
+        elif move.action == "rollback" and to is not None:
+            champions = cut_back(champions, to)
+    return _followed(champions, aliases)
+
+
+def cut_back(champions: list[int], to: int) -> list[int]:
+    """The champions that lead to the one that is rolled back to; the one that is rolled back from is not among them."""
+    return [*(champions[: champions.index(to)] if to in champions else champions[:-1]), to]
+
+
+def _followed(champions: list[int], aliases: Aliases) -> list[int]:
+    if champions[-1:] == [aliases.champion]:
+        return champions
+    known = [version for version in (aliases.previous, aliases.champion) if version is not None]
+    return known if aliases.champion is not None else []
