@@ -20,7 +20,9 @@ from fer_core.datasets.base import Record, Rejected
 from fer_core.datasets.folders import files_below, key_of
 from fer_core.errors import InputError
 from fer_core.files import write_table
+from fer_core.overlay import NOTHING, Overlay
 from fer_core.records import SAMPLE_SCHEMA, SET_ASIDE_SCHEMA, sample_id
+from fer_core.withdrawals import WITHDREW
 
 MAX_PIXELS = 50_000_000
 """A picture beyond this is set aside before it is decoded: it would take gigabytes, and no face set has one."""
@@ -154,12 +156,15 @@ def check_summary(dataset: str, summary: dict[str, Any]) -> None:
         )
 
 
-def write_catalog_shard(folder: Path, number: int, dataset: str, source: Path | None) -> int:
+def write_catalog_shard(
+    folder: Path, number: int, dataset: str, source: Path | None, overlay: Overlay = NOTHING
+) -> int:
     """Write one partition's rows and rejects, unless both stand already; the number of its records."""
     files = folder / f"part-{number:05d}.parquet", folder / f"aside-{number:05d}.parquet"
     scan = pq.read_table(folder / SCAN / f"{number:05d}.parquet")
     if not all(file.exists() for file in files):
-        for file, table in zip(files, catalog_partition(dataset, source, scan.to_pylist()), strict=True):
+        tables = catalog_partition(dataset, source, scan.to_pylist(), overlay)
+        for file, table in zip(files, tables, strict=True):
             write_table(file, table)
     return len(scan)
 
@@ -193,16 +198,19 @@ def summary_of(folder: Path) -> dict[str, Any]:
     }
 
 
-def catalog_partition(dataset: str, source: Path | None, rows: list[dict[str, Any]]) -> tuple[pa.Table, pa.Table]:
-    """Read every picture of a partition: (rows with the picture in them, records set aside)."""
+def catalog_partition(
+    dataset: str, source: Path | None, rows: list[dict[str, Any]], overlay: Overlay = NOTHING
+) -> tuple[pa.Table, pa.Table]:
+    """Read every picture of a partition: (rows with the picture in them, records set aside); raises as read_record."""
     taken: list[dict[str, Any]] = []
     aside: list[Rejected] = []
     for row in rows:
-        record = read_record(dataset, source, row)
+        record = read_record(dataset, source, row, overlay)
         if isinstance(record, Rejected):
             aside.append(record)
         else:
             taken.append(record.row)
+    aside.sort(key=lambda record: record.reason == WITHDREW)  # last, as where they are taken out later
     return pa.Table.from_pylist(taken, schema=SAMPLE_SCHEMA), set_aside_table(aside)
 
 
@@ -227,8 +235,15 @@ class Read(NamedTuple):
     image: np.ndarray
 
 
-def read_record(dataset: str, source: Path | None, row: dict[str, Any]) -> Read | Rejected:
-    """Read and decode the picture of a row."""
+def read_record(dataset: str, source: Path | None, row: dict[str, Any], overlay: Overlay = NOTHING) -> Read | Rejected:
+    """Read and decode the picture of a row, unless it may not be; its label is the right one.
+
+    Raises:
+        InputError: as Corrections.applied.
+    """
+    refused = overlay.refused(dataset, row)
+    if refused is not None:
+        return refused
     key = row["source_path"]
     try:
         picture = REGISTRY[dataset].picture(source, row)
@@ -252,7 +267,8 @@ def read_record(dataset: str, source: Path | None, row: dict[str, Any]) -> Read 
         "width": image.shape[1],
         "source_sha256": content,
     }
-    return Read(known, image)
+    corrected = overlay.corrections.applied(known)
+    return corrected if isinstance(corrected, Rejected) else Read(corrected, image)
 
 
 def picture_problem(data: bytes) -> tuple[str, str] | None:

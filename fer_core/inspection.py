@@ -14,6 +14,7 @@ import numpy as np
 from fer_core.datasets.base import Record, Rejected
 from fer_core.ingest import escaped, read_record
 from fer_core.near_duplicates import SIDE, find_near_duplicates, signature
+from fer_core.overlay import NOTHING, Overlay
 from fer_core.pose import known_view
 
 AT_ONCE = 256
@@ -23,12 +24,17 @@ EXAMPLES = 3
 
 
 def inspect(
-    dataset: str, source: Path | None, records: Iterable[Record], progress: Callable[[int], None]
+    dataset: str,
+    source: Path | None,
+    records: Iterable[Record],
+    progress: Callable[[int], None],
+    overlay: Overlay = NOTHING,
 ) -> dict[str, Any]:
     """Read every picture and count; nothing is written. Keeps a thumbnail and the names, about 1 kB a picture.
 
     Args:
         progress: called with the number of pictures read so far.
+        overlay: whose pictures are left out, and which labels are put right.
 
     Returns:
         rows, set_aside (reason -> count), set_aside_examples (reason -> up to EXAMPLES records), classes, splits,
@@ -41,7 +47,7 @@ def inspect(
     examples: dict[str, list[str]] = {}
     thumbs = bytearray()
     known: list[dict[str, Any]] = []
-    for record in _read_all(dataset, source, records):
+    for record in _read_all(dataset, source, records, overlay):
         if isinstance(record, Rejected):
             aside[record.reason] += 1
             told = examples.setdefault(record.reason, [])
@@ -75,12 +81,12 @@ def inspect(
 
 
 def _read_all(
-    dataset: str, source: Path | None, records: Iterable[Record]
+    dataset: str, source: Path | None, records: Iterable[Record], overlay: Overlay
 ) -> Iterator[tuple[dict[str, Any], bytes] | Rejected]:
     """Read the pictures on all cores, a few at a time, in order; what is kept of each is its row and its signature."""
 
     def read(record: Record) -> tuple[dict[str, Any], bytes] | Rejected:
-        made = record if isinstance(record, Rejected) else read_record(dataset, source, record)
+        made = record if isinstance(record, Rejected) else read_record(dataset, source, record, overlay)
         if isinstance(made, Rejected):
             return made
         return {**made.row, "image": None}, signature(made.image).tobytes()

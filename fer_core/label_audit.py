@@ -69,8 +69,9 @@ def audit_labels(
 def audit_table(
     audit: LabelAudit, sample_id: np.ndarray, classes: Sequence[str], source_path: Sequence[str | None] | None = None
 ) -> pa.Table:
-    """One row a suspect, worst first: sample_id, source_path, label, proposed, share, neighbour_id.
+    """One row a suspect, worst first: sample_id, source_path, label, proposed, share, neighbour_id, corrected, note.
 
+    The last two are empty: filled in, the table is a file of corrections, see corrections.read_corrections.
     `sample_id` and `source_path` are those of all N audited images; a path that is not known is null. Labels are told
     by name. Raises ValueError where paths and ids do not match.
     """
@@ -86,5 +87,7 @@ def audit_table(
             "proposed": pa.array(names[audit.proposed], pa.string()),
             "share": pa.array(audit.share, pa.float64()),
             "neighbour_id": pa.array(sample_id[audit.neighbour], pa.string()),
+            "corrected": pa.nulls(len(audit), pa.string()),
+            "note": pa.nulls(len(audit), pa.string()),
         }
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 
 class Frozen(BaseModel):
@@ -28,3 +28,19 @@ def at_most_one(options: Frozen, *names: str) -> None:
     given = ["--" + name.replace("_", "-") for name in names if getattr(options, name, False)]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} do not go together: choose one")
+
+
+def one_of(registry: dict[str, Any]) -> AfterValidator:
+    """A name of a registry; another is a ValueError that lists them."""
+
+    def check(name: str) -> str:
+        if name not in registry:
+            raise ValueError(f"choose one of {', '.join(registry)}")
+        return name
+
+    return AfterValidator(check)
+
+
+def fields_of(options: dict[str, Any]) -> dict[str, Any]:
+    """A field for each registry entry's own options, with their defaults."""
+    return {name: (kind, kind()) for name, kind in options.items()}

@@ -30,6 +30,7 @@ SAMPLE_SCHEMA = pa.schema(
         ("width", pa.int32()),
         ("source_path", pa.string()),  # relative to the source folder
         ("source_sha256", pa.string()),
+        ("expression_original", pa.string()),  # null: not corrected; else what the data set says, `none` where nothing
     ]
 )
 """Unknown is null, never a made-up value."""

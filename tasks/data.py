@@ -14,12 +14,15 @@ from prefect.cache_policies import NO_CACHE
 from fer_core import ingest as ingesting
 from fer_core.code_digest import code_digest
 from fer_core.config import CatalogOptions, CropOptions
+from fer_core.corrections import read_corrections
 from fer_core.datasets.base import Record
 from fer_core.directories import Directory, folder_at, read_manifest, shards_of
 from fer_core.estimated_expressions import count_unknown, write_expressions
 from fer_core.estimated_identities import write_identities
 from fer_core.faces.crop import write_face_shard
+from fer_core.overlay import Overlay, check_scanned, count_corrected
 from fer_core.streaming import CLASS_SORTED, try_out, upload, write_class_sorted
+from fer_core.withdrawals import WITHDRAWN, digest_of_withdrawals, read_withdrawals
 from infra.dask_engine import map_partitions
 from infra.progress import Ticker, logger
 from infra.settings import Settings
@@ -39,9 +42,21 @@ def records_of(options: CatalogOptions) -> Iterator[Record]:
     return ingesting.limited(lambda: options.adapter.stream(options.source, options.own), options.per_class)
 
 
+def overlay_of(options: CatalogOptions) -> Overlay:
+    """Whose pictures are left out, and which labels are put right.
+
+    Raises:
+        InputError: the home's list of withdrawals, or the file of corrections, cannot be read.
+    """
+    return Overlay(read_withdrawals(options.home, options.dataset), read_corrections(options.corrections))
+
+
 def catalog_directory(options: CatalogOptions) -> Directory:
     """Where the catalog of a source is, made or not."""
     own = options.own.model_dump(mode="json") if options.own else {}
+    overlay = overlay_of(options)
+    withdrawn = {WITHDRAWN: digest_of_withdrawals(overlay.withdrawals)} if overlay.withdrawals else {}
+    corrected = {"corrections": overlay.corrections.digest} if options.corrections else {}
     fingerprint = ingesting.source_fingerprint(options.source if options.adapter.needs_source else None)
     return Directory(
         options.home / "catalogs",
@@ -52,8 +67,9 @@ def catalog_directory(options: CatalogOptions) -> Directory:
             "per_class": options.per_class,
             "partition": [ROWS_A_PARTITION, BYTES_A_PARTITION],
             **own,
+            **withdrawn,
         },
-        inputs={"source": fingerprint},
+        inputs={"source": fingerprint, **corrected},
         code=code_digest("fer_core.ingest", "fer_core.datasets.base", options.adapter.records.__module__),
     )
 
@@ -87,18 +103,21 @@ def faces_directory(options: CropOptions, catalog: str, labeller: RegisteredMode
 @task(cache_policy=NO_CACHE)
 def write_catalog(options: CatalogOptions, repair: bool = False) -> Made:
     """Read every picture of the source once: one row each, what cannot be taken set aside with its reason."""
-    directory = catalog_directory(options)
+    directory, overlay = catalog_directory(options), overlay_of(options)
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
         source = None if options.source is None else options.source.absolute()
         partitions, rows = ingesting.write_scan(
             directory.path, records_of(options), ROWS_A_PARTITION, BYTES_A_PARTITION, source
         )
-        work = ((directory.path, number, options.dataset, source) for number in range(partitions))
+        if options.per_class is None:  # else what is not taken is not known
+            check_scanned(overlay.corrections, directory.path / ingesting.SCAN)
+        work = ((directory.path, number, options.dataset, source, overlay) for number in range(partitions))
         _map("ingest", ingesting.write_catalog_shard, work, rows)
         shutil.rmtree(directory.path / ingesting.SCAN)
         summary = ingesting.summary_of(directory.path)
         ingesting.check_summary(options.dataset, summary)
+        summary["corrected"] = count_corrected(overlay.corrections, directory.path)
         return ingesting.files_of(directory.path), summary
 
     made = make("ingest", directory, build, repair)

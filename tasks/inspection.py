@@ -12,7 +12,7 @@ from fer_core.directories import MANIFEST, damaged_files, folder_at, read_manife
 from fer_core.errors import InputError
 from fer_core.inspection import inspect
 from infra.progress import Ticker, logger
-from tasks.data import catalog_directory, faces_directory, records_of
+from tasks.data import catalog_directory, faces_directory, overlay_of, records_of
 from tasks.registered import labeller_of
 
 
@@ -30,7 +30,8 @@ def inspect_source(options: CatalogOptions) -> dict[str, Any]:
     """Read every picture of the source and write nothing: the counts, what would be set aside, near-duplicates."""
     source = None if options.source is None else options.source.absolute()
     total = sum(isinstance(record, dict) for record in records_of(options))
-    return inspect(options.dataset, source, records_of(options), Ticker("dry run", total, "pictures"))
+    progress = Ticker("dry run", total, "pictures")
+    return inspect(options.dataset, source, records_of(options), progress, overlay_of(options))
 
 
 @task(cache_policy=NO_CACHE)

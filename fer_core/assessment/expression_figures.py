@@ -161,7 +161,8 @@ def _label_audit(found: Assessment, case: Case) -> list[Drawn]:
     sheet = figures.pairs(list(zip(images[::2], images[1::2], strict=True)), titles)
     caption = (
         f"Training faces whose neighbours carry another label, worst first, beside the nearest of these: {len(places)} "
-        f"of {len(audit)}. Label -> what most neighbours carry; label_audit.csv has them all."
+        f"of {len(audit)}. Label -> what most neighbours carry; label_audit.html is to decide by, "
+        "label_audit.csv has them all."
     )
     return [Drawn("label_audit", "Doubtful labels", caption, sheet)]
 

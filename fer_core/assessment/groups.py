@@ -56,8 +56,8 @@ class ByGroup:
 def groups_of(faces: FaceTable, rows: np.ndarray) -> np.ndarray:
     """The group (N,) of each row's person by the data set's own naming; empty where it tells none."""
     dataset = read_columns(faces.directory, "part-", ["dataset"])["dataset"][0].as_py()
-    group_of = datasets.REGISTRY[dataset].group_of
-    return np.array([group_of(name) or "" for name in faces.group[rows].tolist()])
+    adapter = datasets.REGISTRY.get(dataset)
+    return np.array(["" if adapter is None else adapter.group_of(name) or "" for name in faces.group[rows].tolist()])
 
 
 def accuracy_by_group(

@@ -1,23 +1,19 @@
 """How each kind of method is tested."""
 
-import io
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.csv
 
 from fer_core.assessment import expression_figures
 from fer_core.assessment.base import Assessed, Case, CasePlan, Progress
 from fer_core.assessment.expressions import Assessment, measure_expressions, predictions_table, view_table
 from fer_core.assessment.groups import group_table
+from fer_core.assessment.label_doubts import write_audit
 from fer_core.assessment.landmarks import with_landmarks
 from fer_core.assessment.verification import embed_tested, tell_verification
-from fer_core.label_audit import audit_table
 from fer_core.levels import embedding_column
 from fer_core.world import ALONE, World
-
-LABEL_AUDIT = "label_audit.csv"
 
 
 class Protocol(NamedTuple):
@@ -56,17 +52,9 @@ def tell_expressions(case: Case, found: Assessment) -> Assessed:
             "No epoch, threshold or other choice was made on the test part; K = 11 is fixed.",
         ],
         draw=lambda: expression_figures.draw(found, case),
-        files=lambda: {LABEL_AUDIT: _label_audit(case, found)},
+        files=lambda: write_audit(case, found.label_audit),
         tables=[*view_table(found, case), *group_table(found.groups)],
     )
-
-
-def _label_audit(case: Case, found: Assessment) -> bytes:
-    """The training faces whose neighbours carry another label, worst first, as csv."""
-    written = io.BytesIO()
-    names, classes = case.predictor.level.sample_id, case.predictor.classes
-    pyarrow.csv.write_csv(audit_table(found.label_audit, names, classes), written)
-    return written.getvalue()
 
 
 def tell_landmarks(case: Case, found: Assessment) -> Assessed:

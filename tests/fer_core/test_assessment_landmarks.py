@@ -117,7 +117,7 @@ def test_faces_are_generated_once(monkeypatch, cases):
 
 def test_files_of_the_decoder_are_json(cases, assessed):
     files = assessed["m1"].files()
-    assert files.keys() == {"label_audit.csv", "traversals.json", "transfers.json"}
+    assert files.keys() == {"label_audit.csv", "label_audit.html", "traversals.json", "transfers.json"}
     moved, made = (json.loads(files[name]) for name in ("traversals.json", "transfers.json"))
     assert sorted(one["dimension"] for one in moved) == list(range(6))
     assert np.shape([one["faces"] for one in moved]) == (6, 7, 83, 3)
@@ -145,7 +145,7 @@ def test_traversals_start_from_the_mean_neutral_face_of_training(cases, assessed
 
 
 def test_a_model_without_a_decoder_has_no_such_files(assessed):
-    assert assessed["raw"].files().keys() == assessed["pca"].files().keys() == {"label_audit.csv"}
+    assert assessed["raw"].files().keys() == assessed["pca"].files().keys() == {"label_audit.csv", "label_audit.html"}
 
 
 def test_too_few_test_faces_for_triplets_are_told_and_not_counted(cases):

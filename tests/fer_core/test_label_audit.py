@@ -98,6 +98,8 @@ def test_the_table_names_what_was_found():
         "proposed": ("fear", "anger", "disgust")[row % 3],
         "share": pytest.approx(audit.share[0]),
         "neighbour_id": f"s{audit.neighbour[0]}",
+        "corrected": None,
+        "note": None,
     }
     assert table.num_rows == 2
     with pytest.raises(ValueError, match="1 paths of 300"):

@@ -1,0 +1,40 @@
+"""The label audit of a model's training faces as files: a table and a page to decide by."""
+
+import io
+
+import numpy as np
+import pyarrow.csv
+
+from fer_core.assessment.base import Case
+from fer_core.directories import read_columns
+from fer_core.label_audit import LabelAudit, audit_table
+from fer_core.label_audit_page import MOST_SHOWN, AuditPage, Suspect, render_audit, small_picture
+
+LABEL_AUDIT, AUDIT_PAGE = "label_audit.csv", "label_audit.html"
+
+
+def write_audit(case: Case, audit: LabelAudit) -> dict[str, bytes]:
+    """File name -> content: the training faces whose neighbours carry another label, worst first."""
+    sample_id, classes = case.predictor.level.sample_id, case.predictor.classes
+    known = read_columns(case.trained.directory, "part-", ["sample_id", "source_path"]).to_pydict()
+    path_of = dict(zip(known["sample_id"], known["source_path"], strict=True))
+    table = audit_table(audit, sample_id, classes, [path_of[name] for name in sample_id.tolist()])
+    written = io.BytesIO()
+    pyarrow.csv.write_csv(table, written)
+    page = AuditPage(case.trained.directory.name, suspects_of(case, table.to_pylist()[:MOST_SHOWN]), len(audit))
+    return {LABEL_AUDIT: written.getvalue(), AUDIT_PAGE: render_audit(page).encode()}
+
+
+def suspects_of(case: Case, rows: list[dict[str, object]]) -> list[Suspect]:
+    """Rows of the table, each with its face and its neighbour's."""
+    if not rows:
+        return []
+    faces = case.trained
+    row_of = {name: row for row, name in enumerate(faces.sample_id.tolist()) if faces.rotation[row] == 0}
+    places = [row_of[str(row[column])] for row in rows for column in ("sample_id", "neighbour_id")]
+    sources = [small_picture(image) for image in faces.images(np.array(places))]
+    told = ("sample_id", "source_path", "label", "proposed", "share")
+    return [
+        Suspect(**{name: row[name] for name in told}, face=face, neighbour=neighbour)  # type: ignore[arg-type]
+        for row, face, neighbour in zip(rows, sources[::2], sources[1::2], strict=True)
+    ]

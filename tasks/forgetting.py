@@ -1,0 +1,82 @@
+"""People who withdraw their consent -> a home without them, and the models that had learnt from them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from fer_core.config import IngestOptions, RetrainOptions
+from fer_core.forgetting import Forgetting, forget, plan_forgetting
+from fer_core.option_text import as_arguments, dotted
+from infra.mlflow_versions import ModelVersion
+from infra.progress import logger
+from tasks.lineage import all_versions
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """What was done, or of a dry run what would be.
+
+    Attributes:
+        plan: whom and what it was about.
+        renamed: directory that went on without these people -> its new name; of a dry run empty.
+        models: run, version, aliases and retrain (a command line) of each model that had learnt from them; all but the
+            run are empty for one that is not registered.
+        holders: registered versions whose own files hold rows about them, in MLflow.
+    """
+
+    plan: Forgetting
+    renamed: dict[str, str]
+    models: list[dict[str, Any]]
+    holders: list[str]
+
+
+@task(cache_policy=NO_CACHE)
+def forget_people(options: IngestOptions) -> Forgotten:
+    """Take people out of the home for good, and say which models are to be trained again.
+
+    Raises:
+        InputError: as plan_forgetting and forget; the registry does not answer, and nothing has been done.
+    """
+    plan = plan_forgetting(options.home, [name.get_secret_value() for name in options.forget])
+    versions = all_versions(options.home)
+    renamed = {} if options.dry_run else forget(options.home, plan)
+    logger.info("%-9s %d directories removed, %d rewritten", "forget", len(plan.removed), len(renamed))
+    faces = {content for one in plan.listed for content in one.faces}
+    models = _models(options.home, plan, versions)
+    learnt = {model["version"] for model in models}
+    holders = [one.title for one in versions if one.title in learnt or one.tags.get("data_digest") in faces]
+    return Forgotten(plan, renamed, models, holders)
+
+
+def _models(home: Path, plan: Forgetting, versions: Sequence[ModelVersion]) -> list[dict[str, Any]]:
+    """The runs that had learnt from the people, each with its versions; not those of which nothing is left."""
+    models: list[dict[str, Any]] = []
+    for run in sorted({run for one in plan.listed for run in one.runs}):
+        own = [version for version in versions if version.tags.get("run") == run]
+        models += [
+            {
+                "run": run,
+                "version": version.title,
+                "aliases": list(version.aliases),
+                "retrain": retrain_command(home, version),
+            }
+            for version in own
+        ]
+        if not own and (home / "runs" / run).exists():
+            models.append({"run": run, "version": None, "aliases": [], "retrain": None})
+    return models
+
+
+def retrain_command(home: Path, version: ModelVersion) -> str | None:
+    """The command line that trains a version again, on what its source holds by then; None where it is not known."""
+    if "config" not in version.tags:
+        return None
+    by_default = dotted(RetrainOptions.model_construct().told())
+    config = dotted(json.loads(version.tags["config"]))
+    changed = {name: value for name, value in config.items() if by_default.get(name) != value}
+    return " ".join(["python -m flows retrain", *as_arguments({**changed, "home": str(home)})])
