@@ -34,8 +34,23 @@ class Unusable(NamedTuple):
     detail: str = ""
 
 
-Crop = np.ndarray | Unusable
-"""A face crop, uint8 (S, S, 3), or why there is none."""
+class Cut(NamedTuple):
+    """A face cut out of a picture.
+
+    Attributes:
+        crop: uint8 (S, S, 3).
+        num_faces: that were found in the picture; None where none was looked for, as it is a face crop itself or its
+            landmarks are given.
+        box: of this one: left, top, right, bottom in pixels; None likewise.
+    """
+
+    crop: np.ndarray
+    num_faces: int | None
+    box: tuple[float, float, float, float] | None
+
+
+Content = bytes | np.ndarray | Unusable
+"""A picture encoded, decoded as uint8 (H, W) or (H, W, 3) RGB, or why it cannot be read."""
 
 
 class _Opened(NamedTuple):
@@ -105,14 +120,14 @@ class Predictor:
             raise InputError("no picture was given")
         at, parts = 0, []
         for batch in self.crops_of(pictures, landmarks):
-            parts.append(self.embed_faces(np.stack([_required(at + place, crop) for place, crop in enumerate(batch)])))
+            parts.append(self.embed_faces(np.stack([_required(at + place, cut) for place, cut in enumerate(batch)])))
             at += len(batch)
         return Embeddings.joined(parts)
 
     def crops_of(
-        self, pictures: Iterable[bytes], landmarks: Sequence[np.ndarray | None] | None = None
-    ) -> Iterator[list[Crop]]:
-        """The face crop of each encoded picture, or why it has none, in order and in batches that fit into memory.
+        self, pictures: Iterable[Content], landmarks: Sequence[np.ndarray | None] | None = None
+    ) -> Iterator[list[Cut | Unusable]]:
+        """The face of each picture, or why it has none, in order and in batches that fit into memory.
 
         Raises:
             InputError: the model does not look at pictures.
@@ -130,18 +145,18 @@ class Predictor:
         if opened:
             yield self._cropped(opened)
 
-    def _opened(self, picture: bytes, landmarks: np.ndarray | None) -> _Opened | Unusable:
-        image = _decoded(picture)
+    def _opened(self, picture: Content, landmarks: np.ndarray | None) -> _Opened | Unusable:
+        image = picture if isinstance(picture, np.ndarray | Unusable) else _decoded(picture)
         if isinstance(image, Unusable):
             return image
         row = self._row(landmarks)
         return row if isinstance(row, Unusable) else _Opened(image, row)
 
-    def _cropped(self, opened: list[_Opened | Unusable]) -> list[Crop]:
+    def _cropped(self, opened: list[_Opened | Unusable]) -> list[Cut | Unusable]:
         usable = [one for one in opened if isinstance(one, _Opened)]
         images, rows = [one.image for one in usable], [one.row for one in usable]
         faces = iter(find_faces(rows, images, Cropping(self.description.face_size)))
-        return [self._crop(one.image, next(faces)) if isinstance(one, _Opened) else one for one in opened]
+        return [self._cut(one.image, next(faces)) if isinstance(one, _Opened) else one for one in opened]
 
     def predict_faces(self, faces_BHWC: np.ndarray) -> Predictions:
         """Face crops uint8 (B, S, S, 3) -> predictions; crops of another side than the model's are scaled to it."""
@@ -220,11 +235,12 @@ class Predictor:
         flat = np.column_stack([points[:, :2], np.zeros(len(points))])
         return known | {"landmarks": flat.ravel().tolist()}
 
-    def _crop(self, image: np.ndarray, face: Face | str) -> Crop:
+    def _cut(self, image: np.ndarray, face: Face | str) -> Cut | Unusable:
         if isinstance(face, str):
             return Unusable("cropped", face)
         crop = crops_of(image, face.placement, self.description.face_size)[0]
-        return crop if crop.ndim == 3 else np.repeat(crop[:, :, None], 3, axis=2)
+        colour = crop if crop.ndim == 3 else np.repeat(crop[:, :, None], 3, axis=2)
+        return Cut(colour, face.num_faces, face.box)
 
 
 def _decoded(picture: bytes) -> np.ndarray | Unusable:
@@ -235,9 +251,9 @@ def _decoded(picture: bytes) -> np.ndarray | Unusable:
     return Unusable("read", "damaged or truncated picture") if image is None else image
 
 
-def _required(at: int, crop: Crop) -> np.ndarray:
-    if not isinstance(crop, Unusable):
-        return crop
-    reason = f"{crop.reason}: {crop.detail}" if crop.detail else crop.reason
-    way_out = "; give its landmarks, or leave it out" if crop.what == "cropped" else ""
-    raise InputError(f"picture {at} cannot be {crop.what}: {reason}{way_out}")
+def _required(at: int, cut: Cut | Unusable) -> np.ndarray:
+    if isinstance(cut, Cut):
+        return cut.crop
+    reason = f"{cut.reason}: {cut.detail}" if cut.detail else cut.reason
+    way_out = "; give its landmarks, or leave it out" if cut.what == "cropped" else ""
+    raise InputError(f"picture {at} cannot be {cut.what}: {reason}{way_out}")

@@ -1,5 +1,6 @@
 """The options of the score command."""
 
+import os
 from pathlib import Path
 from typing import Literal, Self
 
@@ -7,6 +8,18 @@ from pydantic import Field, model_validator
 
 from fer_core.datasets.folders import refuse_inside, require_folder
 from fer_core.home_options import HomeOptions
+from fer_core.picture_sources import FORM, open_source
+
+
+def check_source(home: Path, source: str, every: float | None) -> None:
+    """Raise InputError unless pictures can be taken from a source, and what is written does not get among them.
+
+    Raises:
+        InputError: as picture_sources.open_source, or the home lies in the source.
+    """
+    if os.path.isdir(source):
+        refuse_inside("--home", home, Path(source))
+    open_source(source, every)
 
 
 class ScoreOptions(HomeOptions):
@@ -17,9 +30,10 @@ class ScoreOptions(HomeOptions):
         description="pictures, landmarks: what the model says of each; verification: whether the two of each pair show "
         "one person",
     )
-    source: Path | None = Field(
-        None, description="folder of pictures, at any depth; of --pairs, what their paths begin at (unset: its folder)"
+    source: str | None = Field(
+        None, description=f"{FORM}; of --pairs, the folder that their paths begin at (unset: that file's)"
     )
+    every: float | None = Field(None, ge=0.01, description="seconds between the frames of videos; unset: no videos")
     pairs: Path | None = Field(
         None, description="csv with the columns first and second (paths) and, where it is known, same (0 or 1)"
     )
@@ -55,17 +69,20 @@ class ScoreOptions(HomeOptions):
         return self
 
     @model_validator(mode="after")
-    def _source_is_a_folder(self) -> Self:
+    def _source_can_be_read(self) -> Self:
         if self.task == "pictures" and self.source is None:
-            raise ValueError("--source is missing: score reads every picture below that folder")
-        if self.source is not None:
-            require_folder(self.source, "a folder of pictures, at any depth")
-            refuse_inside("--home", self.home, self.source)
+            raise ValueError(f"--source is missing: {FORM}")
+        if self.task != "pictures" and self.every is not None:
+            raise ValueError("--every is for --task pictures: it takes frames out of videos")
+        if self.source is not None and self.task == "pictures":
+            check_source(self.home, self.source, self.every)
+        if self.source is not None and self.pairs is not None:
+            require_folder(Path(self.source), "the folder that the paths of --pairs begin at")
+            refuse_inside("--home", self.home, Path(self.source))
         return self
 
     @property
     def folder(self) -> Path:
-        """What the paths of pictures begin at."""
-        folder = self.source or (self.pairs and self.pairs.absolute().parent)
-        assert folder is not None
-        return folder
+        """What the paths of pairs begin at."""
+        assert self.pairs is not None
+        return self.pairs.absolute().parent if self.source is None else Path(self.source)

@@ -1,9 +1,11 @@
-"""A model in use on a folder: every picture -> what it says, in shards; what it can say nothing of, with the reason."""
+"""A model in use on many pictures: what it says of each, in shards; what it can say nothing of, with the reason."""
 
 import hashlib
 import os
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,19 +13,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fer_core.ahead import ahead
+from fer_core.asked_pictures import Picture, PictureSource
 from fer_core.datasets.base import Rejected
-from fer_core.datasets.folders import files_below, is_picture, key_of
 from fer_core.embedding import Embeddings
-from fer_core.errors import InputError
 from fer_core.files import write_table
 from fer_core.ingest import escaped, set_aside_table
-from fer_core.predictor import Predictor, Unusable
+from fer_core.predictor import Cut, Predictor, Unusable
 
 PREDICTIONS = "predictions.parquet"
 """The folder of the shards, which readers of Parquet take for one table."""
+BATCH = 64
+"""Faces that go through the network together."""
 SCHEMA = pa.schema(
     [
-        ("source_path", pa.string()),  # relative to the folder that was scored; of landmarks the face's name or number
+        ("source_path", pa.string()),  # what the picture is called; of landmarks the face's name or number
+        ("faces", pa.int32()),  # found in the picture; null, as is the next, where none was looked for
+        ("face_box", pa.list_(pa.float32())),  # of the face that is meant: left, top, right, bottom in pixels
         ("expression", pa.string()),  # null, as are the next and sub_class, of a model that tells people apart
         ("probabilities", pa.list_(pa.float32())),  # in the order of the model's classes
         ("embedding", pa.list_(pa.float32())),
@@ -33,21 +39,7 @@ SCHEMA = pa.schema(
         ("model_version", pa.int32()),
     ]
 )
-
-
-class Picture(NamedTuple):
-    """A picture that is to be scored.
-
-    Attributes:
-        source_path: relative to the folder.
-        sha256: of the file; None where it cannot be read.
-        reason, detail: why it cannot.
-    """
-
-    source_path: str
-    sha256: str | None
-    reason: str = ""
-    detail: str = ""
+_LISTING = pa.schema([("source_path", pa.binary()), *((name, pa.string()) for name in Picture._fields[1:])])
 
 
 class Scorer(NamedTuple):
@@ -58,36 +50,54 @@ class Scorer(NamedTuple):
     predictor: Predictor
 
 
-def list_pictures(source: Path) -> list[str]:
-    """The source paths of all pictures (by their suffix) below a folder, at any depth, sorted.
+class Listing:
+    """The pictures that are asked about, on disk, so that memory does not grow with them.
 
-    Raises:
-        InputError: there is none.
+    Args:
+        pictures: all of them.
+        shard: how many of them a shard has.
+        progress: called with how many have been listed.
+
+    Attributes:
+        digest: 16 hex digits over names and contents.
     """
-    names = sorted(key_of(source, file) for file in files_below(source) if is_picture(file))
-    if not names:
-        raise InputError(f"--source {source} holds no picture, in whatever depth: no .png, .jpg, .bmp or .tif file")
-    return names
+
+    def __init__(self, pictures: Iterable[Picture], shard: int, progress: Callable[[int], None]) -> None:
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - for as long as the listing
+        self._num_pictures, self._shard = 0, shard
+        digest, coming = hashlib.sha256(), iter(pictures)
+        with pq.ParquetWriter(self._file, _LISTING) as writer:
+            while part := [_encoded(picture) for picture in islice(coming, shard)]:
+                digest.update(repr([tuple(row.values()) for row in part]).encode())
+                writer.write_table(pa.Table.from_pylist(part, _LISTING))
+                self._num_pictures += len(part)
+                progress(self._num_pictures)
+        self.digest = digest.hexdigest()[:16]
+        self._parquet = pq.ParquetFile(self._file)
+
+    def __del__(self) -> None:
+        self._file.close()
+
+    def __len__(self) -> int:
+        return self._num_pictures
+
+    def __iter__(self) -> Iterator[Picture]:
+        for shard in range(-(-len(self) // self._shard)):
+            yield from self.pictures_of(shard)
+
+    def first_of(self, shard: int) -> int:
+        """The place of a shard's first picture among all."""
+        return shard * self._shard
+
+    def pictures_of(self, shard: int) -> list[Picture]:
+        """The pictures of one shard, from 0; where there are none at all, those of the first are none."""
+        rows = self._parquet.read_row_group(shard).to_pylist() if self._num_pictures else []
+        return [Picture(**{**row, "source_path": os.fsdecode(row["source_path"])}) for row in rows]
 
 
-def read_digests(source: Path, names: Iterable[str]) -> Iterator[Picture]:
-    """Each picture with the digest of its content; one that cannot be read with the reason."""
-    for name in names:
-        try:
-            with (source / name).open("rb") as file:
-                yield Picture(name, hashlib.file_digest(file, "sha256").hexdigest())
-        except FileNotFoundError:
-            yield Picture(name, None, "file does not exist")
-        except OSError as error:
-            yield Picture(name, None, "file cannot be read", error.strerror or "")
-
-
-def digest_of_pictures(pictures: Iterable[Picture]) -> str:
-    """16 hex digits over names and contents."""
-    digest = hashlib.sha256()
-    for picture in pictures:
-        digest.update(repr((os.fsencode(picture.source_path), *picture[1:])).encode())
-    return digest.hexdigest()[:16]
+def _encoded(picture: Picture) -> dict[str, Any]:
+    """A row by _LISTING: names of files need not be Unicode."""
+    return {**picture._asdict(), "source_path": os.fsencode(picture.source_path)}
 
 
 def shard_files(number: int) -> tuple[str, str]:
@@ -98,8 +108,8 @@ def shard_files(number: int) -> tuple[str, str]:
 def write_score_shard(
     folder: Path,
     number: int,
-    source: Path,
-    pictures: Sequence[Picture],
+    source: PictureSource,
+    listing: Listing,
     scorer: Scorer,
     progress: Callable[[int], None],
 ) -> None:
@@ -108,13 +118,17 @@ def write_score_shard(
     Args:
         folder: of the data set directory.
         number: of the shard.
-        source: what source paths begin at.
-        progress: called with how many of these pictures are done.
+        source: of the pictures.
+        listing: what it has.
+        progress: called with how many of the shard's pictures are done.
 
     Raises:
-        InputError: a file has changed since its digest was taken, or the model does not look at pictures.
+        InputError: as score_pictures.
     """
-    write_shard(folder, number, len(pictures), lambda: score_pictures(source, pictures, scorer, progress), progress)
+    pictures, first = listing.pictures_of(number), listing.first_of(number)
+    write_shard(
+        folder, number, len(pictures), lambda: score_pictures(source, pictures, first, scorer, progress), progress
+    )
 
 
 def write_shard(
@@ -124,7 +138,10 @@ def write_shard(
     score: Callable[[], tuple[pa.Table, list[Rejected]]],
     progress: Callable[[int], None],
 ) -> None:
-    """Write what `score()` says of the `size` pictures or faces of a shard, unless its two files stand already."""
+    """Write what `score()` says of the `size` pictures or faces of a shard, unless its two files stand already.
+
+    `progress` is called with `size` where they stand.
+    """
     rows, aside = (folder / name for name in shard_files(number))
     if rows.exists() and aside.exists():
         progress(size)
@@ -136,52 +153,61 @@ def write_shard(
 
 
 def score_pictures(
-    source: Path, pictures: Sequence[Picture], scorer: Scorer, progress: Callable[[int], None]
+    source: PictureSource, pictures: Sequence[Picture], first: int, scorer: Scorer, progress: Callable[[int], None]
 ) -> tuple[pa.Table, list[Rejected]]:
     """What a model says of pictures, by SCHEMA, and those it can say nothing of, each in the pictures' order.
 
+    The next pictures are read, decoded and cropped while the network runs.
+
+    Args:
+        source: of the pictures.
+        first: the place of the first of them among all of the source.
+        progress: called with how many of these pictures are done.
+
     Raises:
-        InputError: as write_score_shard.
+        InputError: a file has changed since its digest was taken, or the model does not look at pictures.
     """
-    readable = [picture for picture in pictures if picture.sha256 is not None]
-    unreadable = (picture for picture in pictures if picture.sha256 is None)
-    aside = [Rejected(picture.source_path, picture.reason, picture.detail) for picture in unreadable]
-    tables, done = [SCHEMA.empty_table()], 0
-    for crops in scorer.predictor.crops_of(_content(source, picture) for picture in readable):
-        names = [picture.source_path for picture in readable[done : done + len(crops)]]
-        faces = {name: crop for name, crop in zip(names, crops, strict=True) if not isinstance(crop, Unusable)}
-        aside += [
-            Rejected(name, crop.reason, crop.detail)
-            for name, crop in zip(names, crops, strict=True)
-            if isinstance(crop, Unusable)
-        ]
-        if faces:
-            given = scorer.predictor.embed_faces(np.stack(list(faces.values())))
-            tables.append(said_of(list(faces), given, scorer))
-        done += len(crops)
-        progress(len(aside) + sum(map(len, tables)))
+    tables, aside, found = [SCHEMA.empty_table()], list[Rejected](), list[tuple[str, Cut]]()
+    with ahead(scorer.predictor.crops_of(source.read(pictures, first))) as cuts:
+        for done, (picture, cut) in enumerate(zip(pictures, chain.from_iterable(cuts), strict=True), start=1):
+            if isinstance(cut, Unusable):
+                aside.append(Rejected(picture.source_path, cut.reason, cut.detail))
+            else:
+                found.append((picture.source_path, cut))
+            if len(found) == BATCH:
+                tables.append(_said_of_cuts(found, scorer))
+                found = []
+                progress(done)
+    if found:
+        tables.append(_said_of_cuts(found, scorer))
+    progress(len(pictures))
     return pa.concat_tables(tables).combine_chunks(), aside
 
 
-def _content(source: Path, picture: Picture) -> bytes:
-    file = source / picture.source_path
-    try:
-        data = file.read_bytes()
-    except OSError:
-        data = b""
-    if hashlib.sha256(data).hexdigest() != picture.sha256:
-        raise InputError(f"{escaped(str(file))} has changed while it was scored; run the same command again")
-    return data
+def _said_of_cuts(found: Sequence[tuple[str, Cut]], scorer: Scorer) -> pa.Table:
+    given = scorer.predictor.embed_faces(np.stack([cut.crop for _, cut in found]))
+    seen: dict[str, list[Any]] = {
+        "faces": [cut.num_faces for _, cut in found],
+        "face_box": [cut.box for _, cut in found],
+    }
+    return said_of([name for name, _ in found], given, scorer, seen)
 
 
-def said_of(names: Sequence[str], given: Embeddings, scorer: Scorer) -> pa.Table:
-    """Rows by SCHEMA of faces with these names, by what the network gives for them."""
+def said_of(
+    names: Sequence[str], given: Embeddings, scorer: Scorer, seen: dict[str, list[Any]] | None = None
+) -> pa.Table:
+    """Rows by SCHEMA of faces with these names, by what the network gives for them.
+
+    Args:
+        seen: the columns of what was seen in the pictures; None where there are no pictures.
+    """
     predictor = scorer.predictor
     columns: dict[str, Any] = {
         "source_path": [escaped(name) for name in names],
         "embedding": list(given.embedding_ND),
         "model_name": [scorer.name] * len(names),
         "model_version": [scorer.version] * len(names),
+        **(seen or {}),
     }
     if predictor.decides_by != "distance":
         made, classes = predictor.predicted(given), predictor.classes

@@ -1,6 +1,6 @@
 """Pictures, or landmarks of faces -> what a registered model says of them, and of pairs of pictures."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from fer_core.asked_pictures import Files, PictureSource
 from fer_core.code_digest import code_digest
 from fer_core.config import ScoreOptions
 from fer_core.directories import Directory
@@ -15,16 +16,8 @@ from fer_core.errors import InputError
 from fer_core.files import file_sha256
 from fer_core.landmarks.scoring import read_asked_faces, write_landmark_shard
 from fer_core.pair_scoring import ASIDE, PAIRS, pictures_of, read_pairs, threshold_for, write_decisions
-from fer_core.scoring import (
-    Picture,
-    Scorer,
-    digest_of_pictures,
-    list_pictures,
-    read_digests,
-    shard_files,
-    summary_of,
-    write_score_shard,
-)
+from fer_core.picture_sources import lasting, open_source
+from fer_core.scoring import Listing, Scorer, shard_files, summary_of, write_score_shard
 from infra.progress import Ticker, logger
 from tasks.made import Made, make
 from tasks.registered import RegisteredModel
@@ -34,34 +27,59 @@ SHARD = 512
 
 
 @task(cache_policy=NO_CACHE)
-def score_folder(options: ScoreOptions, model: RegisteredModel) -> Made:
-    """Score every picture below the source, or those of the pairs; what the model can say nothing of is set aside."""
-    names = list_pictures(options.folder) if options.pairs is None else pictures_of(read_pairs(options.pairs))
-    pictures = _looked_through(options.folder, names)
-    digest, write = digest_of_pictures(pictures), partial(_write_pictures, options.folder)
-    return _scored(options, model, pictures, {"pictures": digest}, write)
+def score_source(home: Path, source: str, every: float | None, model: RegisteredModel) -> Made:
+    """Score every picture of a source; what the model can say nothing of is set aside."""
+    return _scored_pictures(home, open_source(source, every), model, {"source": lasting(source), "every": every})
+
+
+@task(cache_policy=NO_CACHE)
+def score_pairs(options: ScoreOptions, model: RegisteredModel) -> Made:
+    """Score the pictures of the pairs, each once."""
+    assert options.pairs is not None
+    return _scored_pictures(
+        options.home, Files(options.folder, partial(pictures_of, read_pairs(options.pairs))), model, {}
+    )
+
+
+def _scored_pictures(home: Path, source: PictureSource, model: RegisteredModel, told: dict[str, Any]) -> Made:
+    listing = Listing(source.pictures(), SHARD, Ticker("look", None, "files"))
+
+    def write(folder: Path, number: int, scorer: Scorer, progress: Callable[[int], None]) -> None:
+        write_score_shard(folder, number, source, listing, scorer, progress)
+
+    return _scored(home, model, len(listing), "images", {"pictures": listing.digest}, write, told)
 
 
 @task(cache_policy=NO_CACHE)
 def score_faces(options: ScoreOptions, model: RegisteredModel) -> Made:
     """Score every face of a file of landmarks; what the model can say nothing of is set aside."""
     assert options.landmarks is not None
-    faces = read_asked_faces(options.landmarks)
-    return _scored(options, model, faces, {"landmarks": file_sha256(options.landmarks)}, write_landmark_shard)
+    faces, digest = read_asked_faces(options.landmarks), file_sha256(options.landmarks)
 
+    def write(folder: Path, number: int, scorer: Scorer, progress: Callable[[int], None]) -> None:
+        write_landmark_shard(folder, number, faces[number * SHARD : (number + 1) * SHARD], scorer, progress)
 
-def _write_pictures(
-    source: Path, folder: Path, number: int, own: Sequence[Picture], scorer: Scorer, progress: Callable[[int], None]
-) -> None:
-    write_score_shard(folder, number, source, own, scorer, progress)
+    return _scored(options.home, model, len(faces), "faces", {"landmarks": digest}, write, {})
 
 
 def _scored(
-    options: ScoreOptions, model: RegisteredModel, asked: Sequence[Any], of: dict[str, str], write: Callable[..., None]
+    home: Path,
+    model: RegisteredModel,
+    total: int,
+    unit: str,
+    of: dict[str, str],
+    write: Callable[[Path, int, Scorer, Callable[[int], None]], None],
+    told: dict[str, Any],
 ) -> Made:
-    """The directory of what a model says of all that is asked, whose digest is `of`, a shard at a time by `write`."""
+    """The directory of what a model says of all that is asked.
+
+    Args:
+        of: the digest of what is asked.
+        write: writes a shard by its number.
+        told: what else the summary says.
+    """
     directory = Directory(
-        options.home / "scores",
+        home / "scores",
         model.name,
         kind="scores",
         config={"model_name": model.name, "model_version": model.version, "shard": SHARD},
@@ -71,14 +89,12 @@ def _scored(
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
         scorer = Scorer(model.name, model.version, model.predictor())
-        numbers = range(max(1, -(-len(asked) // SHARD)))
-        ticker = Ticker("score", len(asked), "faces" if options.landmarks else "images")
+        numbers = range(max(1, -(-total // SHARD)))
+        ticker = Ticker("score", total, unit)
         for number in numbers:
-            before = number * SHARD
-            own = asked[before : before + SHARD]
-            write(directory.path, number, own, scorer, lambda done, before=before: ticker(before + done))
+            write(directory.path, number, scorer, _beginning_at(number * SHARD, ticker))
         files = [name for number in numbers for name in shard_files(number)]
-        return files, {"classes": _classes(scorer), **summary_of(directory.path, len(numbers))}
+        return files, {"classes": _classes(scorer), **told, **summary_of(directory.path, len(numbers))}
 
     made = make("score", directory, build)
     aside = ", ".join(f"{count} {reason}" for reason, count in made.summary["set_aside"].items())
@@ -86,13 +102,8 @@ def _scored(
     return made
 
 
-def _looked_through(source: Path, names: list[str]) -> list[Picture]:
-    """The pictures with the digests of their contents."""
-    ticker, pictures = Ticker("look", len(names), "files"), []
-    for picture in read_digests(source, names):
-        pictures.append(picture)
-        ticker(len(pictures))
-    return pictures
+def _beginning_at(before: int, ticker: Ticker) -> Callable[[int], None]:
+    return lambda done: ticker(before + done)
 
 
 def _classes(scorer: Scorer) -> list[str]:

@@ -14,8 +14,8 @@ def folder(tmp_path):
 def test_the_paths_of_pairs_begin_at_the_source_else_at_their_file(folder, tmp_path):
     pairs = folder / "pairs.csv"
     assert ScoreOptions(task="verification", pairs=pairs).folder == folder
-    assert ScoreOptions(task="verification", pairs=pairs, source=tmp_path, home=tmp_path / ".fer").folder == tmp_path
-    assert ScoreOptions(source=folder).folder == folder
+    beside = ScoreOptions(task="verification", pairs=pairs, source=str(tmp_path), home=tmp_path / ".fer")
+    assert beside.folder == tmp_path
 
 
 @pytest.mark.parametrize(
@@ -31,6 +31,12 @@ def test_the_paths_of_pairs_begin_at_the_source_else_at_their_file(folder, tmp_p
         ({"task": "landmarks", "landmarks": "none.csv"}, "none.csv does not exist or is not a file"),
         ({"task": "landmarks", "landmarks": "pairs.csv", "source": "."}, "are of pictures; --task landmarks reads"),
         ({"source": ".", "home": "home"}, "would be taken for pictures"),
+        ({"source": ".", "home": "/tmp/home"}, "holds no picture, in whatever depth"),
+        ({"source": "*.png"}, "matches no picture"),
+        ({"source": "pairs.csv"}, "has no column of pictures"),
+        ({"source": ".", "every": 0}, "greater than or equal to 0.01"),
+        ({"task": "verification", "pairs": "pairs.csv", "every": 1}, "--every is for --task pictures"),
+        ({"task": "verification", "pairs": "pairs.csv", "source": "pairs.csv"}, "is a file, not a folder"),
         ({"source": ".", "far": 1}, "less than 1"),
         ({"source": ".", "far": 0}, "greater than 0"),
         ({"source": ".", "version": 0}, "greater than or equal to 1"),

@@ -1,5 +1,6 @@
 import copy
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -7,22 +8,22 @@ import pyarrow.parquet as pq
 import pytest
 from model_fixtures import CLASSES, FACE, draw_face, faces_path, make_run, one_thread, silent  # noqa: F401
 
-from fer_core import scoring
+from fer_core import predictor, scoring
+from fer_core.asked_pictures import Picture
 from fer_core.errors import InputError
+from fer_core.picture_sources import open_source
 from fer_core.predictor import Predictor
 from fer_core.scoring import (
     PREDICTIONS,
     SCHEMA,
-    Picture,
+    Listing,
     Scorer,
-    digest_of_pictures,
-    list_pictures,
-    read_digests,
     score_pictures,
     shard_files,
     summary_of,
     write_score_shard,
 )
+from fer_core.synthetic import Face, render
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def source(tmp_path):
     return source
 
 
-GOOD = ["a.png", "b-1.png", "b/c.png", "b/deep/d.PNG", "z.png"]
+GOOD = ["a.png", "b/c.png", "b/deep/d.PNG", "b-1.png", "z.png"]
 REASONS = {
     "cut.png": "damaged or truncated picture",
     "empty.bmp": "empty file",
@@ -57,21 +58,16 @@ REASONS = {
 
 
 def pictures_in(source):
-    return list(read_digests(source, list_pictures(source)))
+    return list(open_source(str(source)).pictures())
 
 
-def test_pictures_of_any_depth_are_listed_sorted(source):
-    assert list_pictures(source) == sorted([*GOOD, *REASONS])
-
-
-def test_a_folder_without_a_picture_is_an_error(tmp_path):
-    (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(InputError, match="holds no picture"):
-        list_pictures(tmp_path)
+def scored(source, scorer, pictures=None, progress=silent):
+    """The pictures of a folder, of which these are the first ones."""
+    return score_pictures(open_source(str(source)), pictures or pictures_in(source), 0, scorer, progress)
 
 
 def test_each_picture_is_scored_as_the_model_says_or_set_aside_with_the_reason(source, scorer):
-    table, aside = score_pictures(source, pictures_in(source), scorer, silent)
+    table, aside = scored(source, scorer)
     assert table.schema == SCHEMA
     assert table["source_path"].to_pylist() == GOOD
     made = scorer.predictor.predict_pictures([(source / name).read_bytes() for name in GOOD])
@@ -90,17 +86,25 @@ CLASSES_IN_ORDER = tuple(sorted(CLASSES, key=("happiness", "surprise", "anger").
 
 
 def test_pictures_come_to_the_model_in_batches_and_none_is_lost(source, scorer, monkeypatch):
-    monkeypatch.setattr("fer_core.predictor.MOST_AT_ONCE", 2)
-    progress = []
-    table, aside = score_pictures(source, pictures_in(source), scorer, progress.append)
-    assert table["source_path"].to_pylist() == GOOD
-    assert len(aside) == 4
-    assert progress == sorted(progress)
-    assert progress[-1] == 9
-    monkeypatch.setattr("fer_core.predictor.PIXELS_AT_ONCE", 1)
-    again, _ = score_pictures(source, pictures_in(source), scorer, silent)
-    assert again["source_path"].to_pylist() == GOOD
-    np.testing.assert_allclose(again["embedding"].to_pylist(), table["embedding"].to_pylist(), atol=1e-6)
+    whole, _ = scored(source, scorer)
+    monkeypatch.setattr(scoring, "BATCH", 2)
+    for name, most in [("MOST_AT_ONCE", 32), ("MOST_AT_ONCE", 2), ("PIXELS_AT_ONCE", 1)]:
+        monkeypatch.setattr(predictor, name, most)
+        progress = []
+        table, aside = scored(source, scorer, progress=progress.append)
+        assert table["source_path"].to_pylist() == GOOD
+        assert len(aside) == 4
+        assert progress == [2, 4, 9]  # after the second and the fourth face, and at the end
+        np.testing.assert_allclose(table["embedding"].to_pylist(), whole["embedding"].to_pylist(), atol=1e-6)
+
+
+def test_a_picture_that_a_table_names_twice_has_two_rows(source, scorer):
+    (source / "list.csv").write_text("path\na.png\nz.png\na.png\n")
+    opened = open_source(str(source / "list.csv"))
+    table, _ = score_pictures(opened, list(opened.pictures()), 0, scorer, silent)
+    assert table["source_path"].to_pylist() == ["a.png", "z.png", "a.png"]
+    first, other, again = table["embedding"].to_pylist()
+    assert first == again != other
 
 
 def of_kind(scorer, **description):
@@ -111,9 +115,23 @@ def of_kind(scorer, **description):
 
 def test_a_picture_without_a_face_is_set_aside_where_faces_are_looked_for(tmp_path, scorer):
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((FACE, FACE, 3), 127, np.uint8))
-    table, aside = score_pictures(tmp_path, pictures_in(tmp_path), of_kind(scorer, frame_is_face=False), silent)
+    table, aside = scored(tmp_path, of_kind(scorer, frame_is_face=False))
     assert (len(table), table.schema) == (0, SCHEMA)
     assert [rejected.reason for rejected in aside] == ["no face found"]
+
+
+def test_the_faces_of_a_picture_are_counted_and_the_largest_one_is_meant(tmp_path, scorer):
+    small, large = (render(Face(at, "happiness", 0.8, 0.0), side)[0] for at, side in ((1, 96), (2, 128)))
+    both = np.full((160, 300, 3), 127, np.uint8)
+    both[20:116, 10:106], both[16:144, 150:278] = small, large
+    cv2.imwrite(str(tmp_path / "both.png"), cv2.cvtColor(both, cv2.COLOR_RGB2BGR))
+    table, aside = scored(tmp_path, of_kind(scorer, frame_is_face=False))
+    assert (aside, table["faces"].to_pylist()) == ([], [2])
+    left, top, right, bottom = table["face_box"][0].as_py()
+    assert 150 < left < right < 278
+    assert 16 < top < bottom < 144
+    whole, _ = scored(tmp_path, scorer)
+    assert (whole["faces"].null_count, whole["face_box"].null_count) == (1, 1)
 
 
 def test_the_view_is_said_by_a_model_that_estimates_it(source, scorer, monkeypatch):
@@ -121,15 +139,15 @@ def test_the_view_is_said_by_a_model_that_estimates_it(source, scorer, monkeypat
     decide = predictor.predicted
     views = np.array([-45, 0, 0, 45, 90])
     monkeypatch.setattr(predictor, "predicted", lambda given: replace(decide(given), yaw=views))
-    table, _ = score_pictures(source, pictures_in(source), scorer._replace(predictor=predictor), silent)
+    table, _ = scored(source, scorer._replace(predictor=predictor))
     assert table["yaw"].to_pylist() == views.tolist()
 
 
 def test_of_a_model_that_decides_by_distance_the_embedding_is_all(source, scorer):
     predictor = copy.copy(scorer.predictor)
     predictor.decides_by = "distance"
-    table, aside = score_pictures(source, pictures_in(source), scorer._replace(predictor=predictor), silent)
-    whole, _ = score_pictures(source, pictures_in(source), scorer, silent)
+    table, aside = scored(source, scorer._replace(predictor=predictor))
+    whole, _ = scored(source, scorer)
     assert table["embedding"].equals(whole["embedding"])
     assert [table[name].null_count for name in ("expression", "probabilities", "sub_class", "yaw")] == [5] * 4
     assert len(aside) == 4
@@ -141,46 +159,64 @@ def test_a_file_that_changes_meanwhile_is_an_error(source, scorer):
     pictures = pictures_in(source)
     (source / "z.png").write_bytes((source / "a.png").read_bytes())
     with pytest.raises(InputError, match=r"z\.png has changed while it was scored"):
-        score_pictures(source, pictures, scorer, silent)
+        scored(source, scorer, pictures)
     (source / "z.png").unlink()
     with pytest.raises(InputError, match=r"z\.png has changed"):
-        score_pictures(source, pictures, scorer, silent)
+        scored(source, scorer, pictures)
+
+
+def digest_of(pictures):
+    return Listing(pictures, 2, silent).digest
 
 
 def test_the_digest_goes_by_names_and_contents(source):
     before = pictures_in(source)
-    assert digest_of_pictures(pictures_in(source)) == digest_of_pictures(before)
+    assert digest_of(pictures_in(source)) == digest_of(before)
     renamed = [before[0]._replace(source_path="other.png"), *before[1:]]
     changed = [before[0]._replace(sha256="0" * 64), *before[1:]]
     unreadable = [Picture(before[0].source_path, None, "file cannot be read"), *before[1:]]
     variants = [before, renamed, changed, unreadable, before[1:]]
-    assert len({digest_of_pictures(one) for one in variants}) == len(variants)
+    assert len({digest_of(one) for one in variants}) == len(variants)
+
+
+def test_a_listing_gives_the_pictures_of_each_shard_back():
+    pictures = [Picture(f"{at}.png", str(at)) for at in range(4)] + [Picture("b\udcff", None, "why", "so")]
+    progress = []
+    listing = Listing(iter(pictures), 2, progress.append)
+    assert (len(listing), progress) == (5, [2, 4, 5])
+    assert [listing.pictures_of(shard) for shard in range(3)] == [pictures[:2], pictures[2:4], pictures[4:]]
+    assert list(listing) == pictures
+    assert [listing.first_of(shard) for shard in range(3)] == [0, 2, 4]
+    nothing = Listing([], 2, silent)
+    assert (len(nothing), list(nothing), nothing.pictures_of(0)) == (0, [], [])
 
 
 def test_a_shard_that_stands_is_left_and_half_of_one_is_made_again(source, scorer, tmp_path, monkeypatch):
     folder, pictures, progress = tmp_path / "scores", pictures_in(source), []
     folder.mkdir()
-    write_score_shard(folder, 0, source, pictures[:4], scorer, silent)
-    write_score_shard(folder, 1, source, pictures[4:], scorer, silent)
-    files = [folder / name for number in (0, 1) for name in shard_files(number)]
+    listing = Listing(pictures, 4, silent)
+    write = partial(write_score_shard, folder, source=open_source(str(source)), listing=listing, scorer=scorer)
+    for number in range(3):
+        write(number, progress=silent)
+    files = [folder / name for number in range(3) for name in shard_files(number)]
     before = [file.read_bytes() for file in files]
     assert pq.read_table(folder / PREDICTIONS)["source_path"].to_pylist() == GOOD
-    assert summary_of(folder, 2) == {
+    assert summary_of(folder, 3) == {
         "rows": 5,
         "set_aside": dict.fromkeys(sorted(REASONS.values()), 1),
-        "expressions": summary_of(folder, 2)["expressions"],
+        "expressions": summary_of(folder, 3)["expressions"],
     }
-    assert sum(summary_of(folder, 2)["expressions"].values()) == 5
+    assert sum(summary_of(folder, 3)["expressions"].values()) == 5
     files[3].unlink()
-    write_score_shard(folder, 1, source, pictures[4:], scorer, silent)
+    write(1, progress=silent)
     monkeypatch.setattr(scoring, "score_pictures", None)
-    write_score_shard(folder, 0, source, pictures[:4], scorer, progress.append)
+    write(0, progress=progress.append)
     assert progress == [4]
     assert [file.read_bytes() for file in files] == before
 
 
 def test_a_shard_of_which_nothing_is_usable(source, scorer, tmp_path):
     (tmp_path / "scores").mkdir()
-    (picture,) = (picture for picture in pictures_in(source) if picture.source_path == "empty.bmp")
-    write_score_shard(tmp_path / "scores", 0, source, [picture], scorer, silent)
+    listing = Listing((picture for picture in pictures_in(source) if picture.source_path == "empty.bmp"), 4, silent)
+    write_score_shard(tmp_path / "scores", 0, open_source(str(source)), listing, scorer, silent)
     assert summary_of(tmp_path / "scores", 1) == {"rows": 0, "set_aside": {"empty file": 1}, "expressions": {}}
