@@ -9,9 +9,11 @@ from typing import Any
 import mlflow
 import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel
 
 from fer_core.embedding import Embeddings
+from fer_core.errors import InputError
 from fer_core.landmarks.prediction import embed_landmarks
 from fer_core.predictor import Predictor
 
@@ -36,7 +38,17 @@ class FerModel(PythonModel):
         Returns:
             Columns expression, probabilities, embedding and sub_class; yaw (degrees) of a model that estimates it. Of a
             model that tells people apart, by the distance of two pictures, the embedding alone.
+
+        Raises:
+            MlflowException: INVALID_PARAMETER_VALUE, which MLflow's server answers with 400: there is no row, or one
+                that nothing can be said of; the message names it, and the way out.
         """
+        try:
+            return self._predicted(model_input)
+        except InputError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
+
+    def _predicted(self, model_input: pd.DataFrame) -> pd.DataFrame:
         embedded = self._embedded(model_input)
         columns = {"embedding": embedded.embedding_ND.astype(float).tolist()}
         if self.predictor.decides_by == "distance":
@@ -54,12 +66,22 @@ class FerModel(PythonModel):
         def column(name: str) -> list[Any]:
             return list(model_input[name]) if name in model_input else [None] * len(model_input)
 
+        if not len(model_input):
+            raise InputError("no face was given")
         landmarks = column("landmarks")
         if self.predictor.description.build_method().inputs == "points":
             names = ("pose_yaw", "neutral_landmarks", "neutral_pose_yaw")
             return embed_landmarks(self.predictor, landmarks, *map(column, names))
-        points = [None if flat is None else np.reshape(flat, (-1, 3)) for flat in landmarks]
-        return self.predictor.embed_pictures(column("image"), points)
+        return self.predictor.embed_pictures(column("image"), [_points(*known) for known in enumerate(landmarks)])
+
+
+def _points(at: int, flat: Any) -> np.ndarray | None:
+    """The landmarks (P, 3) of a picture, or None where there are none."""
+    if flat is None:
+        return None
+    if len(flat) % 3:
+        raise InputError(f"the landmarks of picture {at} are {len(flat)} numbers; give x, y, z of each point")
+    return np.reshape(flat, (-1, 3))
 
 
 mlflow.models.set_model(FerModel())
