@@ -5,6 +5,7 @@
 # make down   stop it; its volumes stay; `docker compose --file infra/compose.yaml down --volumes` removes them
 PYTHON ?= python3.11
 BIN := .venv/bin
+TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 HOME_DIR ?= .fer
 SOURCES ?= .sources
 SECRETS := MINIO_PASSWORD RAY_AUTH_TOKEN PREFECT_PASSWORD PREFECT_DB_PASSWORD REDIS_PASSWORD MLFLOW_PASSWORD MLFLOW_DB_PASSWORD MLFLOW_SECRET_KEY
@@ -17,13 +18,15 @@ demo: .venv/ready
 	@echo "MLflow: $(BIN)/mlflow server --backend-store-uri sqlite:///$(HOME_DIR)/mlflow/mlflow.db --port 5000"
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(TWO) -rs
 
 test-slow: .venv/ready
-	$(BIN)/python -m pytest -m slow --timeout 600 -rs
+	$(TWO) -m slow --timeout 600 -rs
 
+# Whole commands side by side; then engines, whose failures are told by what is not answered in time.
 test-integration: .venv/ready
-	$(BIN)/python -m pytest -m integration --timeout 600 -rs
+	$(TWO) -m integration --timeout 600 -rs tests/fer_core tests/tasks tests/flows
+	$(BIN)/python -m pytest -m integration --timeout 600 -rs tests/infra tests/cluster
 
 check: .venv/ready
 	$(BIN)/ruff format --check .

@@ -1,46 +1,56 @@
-"""Commands one after the other in one process, whose start-up and whose Prefect server they share.
+"""Commands one after the other, each a fork of this process: they share its imports and its Prefect server, no more.
 
-python commands_of_one_process.py HOME: each line on stdin is a JSON list of arguments, each line on stdout what came of
-it. A command is run by flows.__main__.main, as `python -m flows` does; with PREFECT_API_URL set it starts no server of
-its own.
+python commands_of_one_process.py FOLDER: each line on stdin is a JSON list of arguments, each line on stdout the exit
+code and the seconds of processor time of that command, whose output is then in FOLDER/out and FOLDER/err. A command is
+run by flows.__main__.main, as `python -m flows` does; with PREFECT_API_URL set it starts no server of its own.
 """
 
-import contextlib
-import io
+import gc
+import importlib
 import json
 import os
+import signal
 import sys
-import time
-import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from flows.__main__ import main
-from infra.prefect_engine import flows_of, prefect_server
+from infra.prefect_engine import EmbeddedServer, flows_of
 from infra.settings import engine_environment
 
-
-def run(arguments: list[str]) -> dict[str, object]:
-    """Exit code, stdout, traceback and seconds of processor time."""
-    out, fault, started = io.StringIO(), "", time.process_time()
-    try:
-        with contextlib.redirect_stdout(out):
-            code = main(arguments)
-    except Exception:
-        code, fault = 1, traceback.format_exc()
-    return {"code": code, "out": out.getvalue(), "fault": fault, "processor_seconds": time.process_time() - started}
+MOST_SECONDS = 400
 
 
-def serve(home: Path) -> None:
-    """Until stdin ends."""
-    os.environ.update(engine_environment(home, verbose=False))
-    home.mkdir(parents=True, exist_ok=True)
-    answers = sys.stdout
-    with prefect_server(home, None) as server, flows_of(server):
+def serve(folder: Path) -> int:
+    """Until stdin ends; in a fork, until its command does."""
+    os.environ.update(engine_environment(folder, verbose=False))
+    server = EmbeddedServer(folder)
+    os.environ["PREFECT_API_URL"] = server.url
+    # not at the top of the file, which is imported again in the processes that a command spawns
+    main, *_ = [importlib.import_module(f"flows.{name}") for name in ("__main__", "cli", "commands", "summary")]
+    answers = os.fdopen(os.dup(1), "w")
+    gc.collect()
+    gc.freeze()  # else each fork copies all memory as it ends, to look for garbage: two seconds
+    with flows_of(server):
         for line in sys.stdin:
-            print(json.dumps(run([*json.loads(line), "--home", str(home)])), file=answers, flush=True)
+            command = os.fork()
+            if command == 0:
+                _redirect(folder)
+                return main.main(json.loads(line))
+            _, status, used = os.wait4(command, 0)
+            answer = (os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime)
+            print(json.dumps(answer), file=answers, flush=True)
+    server.stop()
+    return 0
+
+
+def _redirect(folder: Path) -> None:
+    """Nothing to read, two files to write to, and an end."""
+    signal.alarm(MOST_SECONDS)
+    for number, file in enumerate((Path(os.devnull), folder / "out", folder / "err")):
+        with file.open("wb" if number else "rb") as opened:
+            os.dup2(opened.fileno(), number)
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]))
+    sys.exit(serve(Path(sys.argv[1])))

@@ -2,6 +2,8 @@
 
 import json
 import os
+import platform
+import re
 import signal
 import subprocess
 import sys
@@ -10,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
-from whole_commands import PROJECT, killed_when, manifests
+from whole_commands import ONE_THREAD, PROJECT, killed_when, manifests, run
 
 from infra.mlflow_engine import store_file
 from infra.settings import engine_environment
@@ -27,7 +30,7 @@ def start(home: Path, *arguments: str, **environment: str) -> subprocess.Popen[s
     return subprocess.Popen(
         [sys.executable, "-m", "flows", *arguments, "--home", str(home), "--json"],
         cwd=PROJECT,
-        env={**os.environ, **environment},
+        env={**os.environ, **ONE_THREAD, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -46,14 +49,15 @@ def finish(process: subprocess.Popen[str]) -> dict[str, Any]:
     return json.loads(out.splitlines()[-1])
 
 
-def run(home: Path, *arguments: str, **environment: str) -> dict[str, Any]:
+def run_whole(home: Path, *arguments: str, **environment: str) -> dict[str, Any]:
+    """With a Prefect server and imports of its own."""
     return finish(start(home, *arguments, **environment))
 
 
 @pytest.fixture(scope="module")
 def retrained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     home = tmp_path_factory.mktemp("home")
-    return home, run(home, "retrain", *QUICK, "--levels", "2")
+    return home, run_whole(home, "retrain", *QUICK, "--levels", "2")
 
 
 def test_retrain_ends_with_a_registered_and_promoted_model(retrained: tuple[Path, dict[str, Any]]) -> None:
@@ -76,7 +80,7 @@ def test_retrain_ends_with_a_registered_and_promoted_model(retrained: tuple[Path
 def test_the_same_command_again_does_nothing_twice(retrained: tuple[Path, dict[str, Any]]) -> None:
     home, before = retrained
     shards = manifests(home)
-    again = run(home, "retrain", *QUICK, "--levels", "2")
+    again = run_whole(home, "retrain", *QUICK, "--levels", "2")
     assert again["reused"] == ["ingest", "prepare", "train", "subdivide", "evaluate", "register"]
     assert again["model_version"] == 1
     assert again["verdict"] == before["verdict"]
@@ -86,11 +90,11 @@ def test_the_same_command_again_does_nothing_twice(retrained: tuple[Path, dict[s
 
 def test_a_changed_option_redoes_what_depends_on_it(retrained: tuple[Path, dict[str, Any]]) -> None:
     home, _ = retrained
-    changed = run(home, "retrain", *QUICK, "--lr", "0.002")
+    changed = run(home, "retrain", *QUICK, "--lr", "0.002", "--json").values
     assert changed["reused"] == ["ingest", "prepare"]
     assert changed["model_version"] == 2
     assert changed["champion"] == (2 if changed["verdict"] == "improved" else 1)
-    promoted = run(home, "promote", "--version", "2")
+    promoted = run(home, "promote", "--version", "2", "--json").values
     assert promoted["verdict"] == changed["verdict"]
     assert promoted["champion"] == changed["champion"]
 
@@ -134,14 +138,49 @@ def test_the_champion_loads_without_pickle_and_takes_pictures(
     assert not {".pkl", ".pickle", ".pt", ".pth"} & set(logged)
 
 
+def test_a_version_has_a_card_and_tells_what_it_is_made_of(retrained: tuple[Path, dict[str, Any]]) -> None:
+    home, result = retrained
+    card = Path(result["card"]).with_name("model_card.md").read_text()
+    metrics = json.loads((Path(result["evaluation"]) / "metrics.json").read_text())
+    measured = {f"{100 * value:.1f}" for interval in metrics.values() for value in interval.values()}
+    evaluation = card.split("## Evaluation")[1].split("\n## ")[0]
+    shown = set(re.findall(r"\d+\.\d", evaluation))
+    assert f"{100 * metrics['accuracy']['value']:.1f}" in shown
+    assert shown <= measured
+    assert f"| trained on | {8 * 5} pictures |" in card
+    assert "first: " in card.split("## Decision of the gate")[1]
+    found = run(home, "lineage", "--version", "1", "--json").values
+    kinds = [origin["kind"] for origin in found["made_of"]]
+    assert kinds == ["catalog", "faces", "run", "run", "subdivision", "subdivision", "evaluation"]
+    assert {origin["condition"] for origin in found["made_of"]} == {"whole"}
+    assert found["recorded"]
+    assert found["config"]["synthetic"]["identities"] == 6
+    assert found["environment"]["python"] == platform.python_version()
+    assert [parent["how"] for parent in found["parents"]] == ["start"]
+    logged = {path.name for path in (home / "mlflow" / "artifacts" / found["mlflow_run"] / "artifacts").iterdir()}
+    assert {"model_card.md", "model_card.html", "lineage.json"} <= logged
+
+
+def test_a_person_leads_to_the_models_that_learnt_from_them(retrained: tuple[Path, dict[str, Any]]) -> None:
+    home, result = retrained
+    tested = pq.read_table(Path(result["evaluation"]) / "predictions.parquet")["subject"].to_pylist()
+    people = pq.read_table(next((home / "catalogs").glob("*/part-*.parquet")))["subject_id"].to_pylist()
+    trained = min(set(people) - set(tested))
+    found = run(home, "lineage", "--subject", trained, "--json").values
+    assert found["people"] == [{"dataset": "synthetic", "subject": trained}]
+    assert {use["kind"] for use in found["uses"] if use["role"] == "train"} >= {"run", "subdivision"}
+    assert 1 in [model["model_version"] for model in found["models"]]
+    assert found["tested_by"] == []
+
+
 def test_only_changed_pictures_cost_more_than_a_look(tiny_ck_plus: Path, tmp_path: Path) -> None:
-    options = ["prepare", "--dataset", "ck_plus", "--source", str(tiny_ck_plus)]
+    options = ["prepare", "--dataset", "ck_plus", "--source", str(tiny_ck_plus), "--json"]
     run(tmp_path, *options)
     picture, *_, other = sorted(tiny_ck_plus.rglob("*.png"))
     picture.touch()
-    assert run(tmp_path, *options)["reused"] == ["prepare"], "same content: the source is read again, no more"
+    assert run(tmp_path, *options).values["reused"] == ["prepare"], "same content: the source is read again, no more"
     picture.write_bytes(other.read_bytes())
-    assert run(tmp_path, *options)["reused"] == []
+    assert run(tmp_path, *options).values["reused"] == []
 
 
 def test_killed_runs_go_on_and_end_with_the_same_bits(tmp_path: Path) -> None:
@@ -149,7 +188,7 @@ def test_killed_runs_go_on_and_end_with_the_same_bits(tmp_path: Path) -> None:
     options = ["--synthetic.identities", "33", "--synthetic.takes", "2", "--face-size", "32", "--per-class", "65"]
     options += ["--batch-size", "64", "--epochs", "1", "--levels", "2", "--checkpoint-steps", "3", "--rotations", "0"]
     clean, broken = tmp_path / "clean", tmp_path / "broken"
-    expected = run(clean, "subdivide", *options)
+    expected = run(clean, "subdivide", *options, "--json").values
     kill_points = [
         "catalogs/*/part-*.parquet",  # in ingest: one partition is written
         "faces/*/part-*.parquet",  # in prepare
@@ -158,7 +197,7 @@ def test_killed_runs_go_on_and_end_with_the_same_bits(tmp_path: Path) -> None:
     ]
     for pattern in kill_points:
         killed_when(start(broken, "subdivide", *options), broken, pattern)
-    resumed = run(broken, "subdivide", *options)
+    resumed = run(broken, "subdivide", *options, "--json").values
     assert resumed["final_loss"] == expected["final_loss"]
     assert manifests(broken) == manifests(clean)
 
@@ -200,7 +239,7 @@ def test_nothing_is_left_running(tmp_path: Path) -> None:
 
 
 def test_two_ray_workers_train_the_same_model_shape(tmp_path: Path) -> None:
-    result = run(tmp_path, "train", *SMALL, "--epochs", "1", "--workers", "2")
+    result = run_whole(tmp_path, "train", *SMALL, "--epochs", "1", "--workers", "2")
     assert result["final_loss"] > 0
     assert sorted(path.name for path in Path(result["run"]).iterdir()) == [
         "manifest.json",
@@ -224,7 +263,7 @@ def test_a_dask_cluster_by_address_gives_the_same_shards(tmp_path: Path) -> None
             assert time.monotonic() < deadline
             time.sleep(0.1)
         address = json.loads(scheduler_file.read_text())["address"]
-        run(tmp_path / "cluster", "prepare", *FACES, DASK_SCHEDULER_ADDRESS=address)
+        run_whole(tmp_path / "cluster", "prepare", *FACES, DASK_SCHEDULER_ADDRESS=address)
     finally:
         for process in (worker, scheduler):
             process.terminate()
@@ -250,10 +289,7 @@ def test_an_engine_that_does_not_answer_is_named(tmp_path: Path) -> None:
 def test_what_only_a_stage_can_see_is_one_sentence_and_exit_code_2(
     tmp_path: Path, arguments: list[str], named: str
 ) -> None:
-    process = start(tmp_path, *arguments)
-    out, err = process.communicate(timeout=200)
-    assert process.returncode == 2, err[-2000:]
-    assert named in err.splitlines()[-1]
-    assert err.splitlines()[-1].startswith("error: ")
-    assert "Traceback" not in err
-    assert out == ""
+    ended = run(tmp_path, *arguments, "--json", code=2)
+    assert named in ended.err.splitlines()[-1]
+    assert ended.err.splitlines()[-1].startswith("error: ")
+    assert ended.out == ""

@@ -5,7 +5,8 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from test_end_to_end import QUICK, run
+from test_end_to_end import QUICK
+from whole_commands import run
 
 from infra.mlflow_engine import store_file
 
@@ -14,7 +15,8 @@ TITLE = "mul_dml (s_dual_triplet) on synthetic, resnet18"
 
 
 def test_the_variant_and_the_fold_are_told(tmp_path: Path) -> None:
-    result = run(tmp_path, "retrain", *QUICK, "--folds", "2", "--mul-dml.variant", "s_dual_triplet")
+    asked = ["retrain", *QUICK, "--folds", "2", "--mul-dml.variant", "s_dual_triplet", "--json"]
+    result = run(tmp_path, *asked).values
     pages = {path.parent: path.read_text() for path in tmp_path.glob("evaluations/*/report.html")}
     titles = {re.search(r"<title>(.*)</title>", page)[1]: folder for folder, page in pages.items()}  # type: ignore[index]
     assert titles.keys() == {TITLE, f"{TITLE}, fold 1 of 2"}

@@ -1,16 +1,12 @@
 """The experiment command as a person runs it: a table of one's own, reuse, a kill, two networks at once, all tables."""
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from whole_commands import PROJECT, killed_when, run, start
+from whole_commands import killed_when, run, start
 
 from fer_core.experiments import spec
 from infra.mlflow_engine import Registry
@@ -41,8 +37,6 @@ OWN: dict[str, Any] = {
     "deviations": ["Two epochs on six people who were never born."],
     "figures": ["confusion", "roc"],
 }
-ONE_THREAD = {"OMP_NUM_THREADS": "1"}
-"""As the networks that are trained apart have one each, and sums are split over threads."""
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +49,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, file: str) -> tuple[Path, dict[str, Any]]:
     home = tmp_path_factory.mktemp("home")
-    return home, run(home, "experiment", file, "--json", "--cost-per-hour", "3600", **ONE_THREAD).values
+    return home, run(home, "experiment", file, "--json", "--cost-per-hour", "3600").values
 
 
 def measured(values: dict[str, Any]) -> list[tuple[str, str, Any, Any]]:
@@ -112,7 +106,7 @@ def test_the_table_is_an_mlflow_run_with_two_below_it(undisturbed: tuple[Path, d
 def test_the_same_command_again_trains_nothing(undisturbed: tuple[Path, dict[str, Any]], file: str) -> None:
     home, values = undisturbed
     before = made_at(home, "*/*")
-    again = run(home, "experiment", file, "--json", "--cost-per-hour", "3600", **ONE_THREAD).values
+    again = run(home, "experiment", file, "--json", "--cost-per-hour", "3600").values
     assert {"train", "subdivide", "evaluate", "table"} <= set(again["reused"])
     assert made_at(home, "*/*") == before
     same = ("cells", "orders", "table", "directory", "mlflow_run", "training_seconds", "cost")
@@ -122,12 +116,12 @@ def test_the_same_command_again_trains_nothing(undisturbed: tuple[Path, dict[str
 def test_a_killed_experiment_goes_on_with_the_cell_it_was_in(
     tmp_path: Path, undisturbed: tuple[Path, dict[str, Any]], file: str
 ) -> None:
-    process = start(tmp_path, "experiment", file, "--json", **ONE_THREAD)
+    process = start(tmp_path, "experiment", file, "--json")
     killed_when(process, tmp_path, "runs/synthetic-sgm-*/started.json")
     first = made_at(tmp_path, "*/synthetic-cnn-*")
     assert {file.split("/")[0] for file in first} == {"runs", "subdivisions", "evaluations"}
     assert not made_at(tmp_path, "runs/synthetic-sgm-*")
-    values = run(tmp_path, "experiment", file, "--json", **ONE_THREAD).values
+    values = run(tmp_path, "experiment", file, "--json").values
     assert first.items() <= made_at(tmp_path, "*/*").items()
     assert measured(values) == measured(undisturbed[1])
     assert values["table"] == undisturbed[1]["table"]
@@ -137,7 +131,7 @@ def test_a_killed_experiment_goes_on_with_the_cell_it_was_in(
 def test_networks_that_are_trained_at_once_give_the_same_table(
     tmp_path: Path, undisturbed: tuple[Path, dict[str, Any]], file: str
 ) -> None:
-    values = run(tmp_path, "experiment", file, "--json", "--parallel", "2", **ONE_THREAD).values
+    values = run(tmp_path, "experiment", file, "--json", "--parallel", "2").values
     assert measured(values) == measured(undisturbed[1])
     assert values["table"] == undisturbed[1]["table"]
     assert "train" in values["reused"], "the cells find their networks made"
@@ -150,7 +144,7 @@ def test_a_cell_that_fails_is_named_and_tried_again(tmp_path: Path) -> None:
     arguments = ("experiment", str(own), "--columns", "drawn", "--json")
     home = tmp_path / "home"
     for _ in range(2):
-        told = run(home, *arguments, code=1, **ONE_THREAD)
+        told = run(home, *arguments, code=1)
         classifier, views = told.values["cells"]
         assert (views["ours"], views["runs"], classifier["failed"]) == ({}, 0, None)
         assert told.values["failed"] == [{"row": "Views", "column": "drawn", "error": views["failed"]}]
@@ -158,7 +152,7 @@ def test_a_cell_that_fails_is_named_and_tried_again(tmp_path: Path) -> None:
         assert f"failed: Views, drawn: {views['failed']}" in told.err
         assert classifier["ours"]["accuracy"]
         assert "Views, drawn failed" in Path(told.values["report"]).read_text()
-    assert run(home, *arguments, "--rows", "Classifier", **ONE_THREAD).values["failed"] == []
+    assert run(home, *arguments, "--rows", "Classifier").values["failed"] == []
 
 
 def test_a_dry_run_makes_nothing(tmp_path: Path, file: str) -> None:
@@ -168,48 +162,25 @@ def test_a_dry_run_makes_nothing(tmp_path: Path, file: str) -> None:
     assert not list(tmp_path.glob("*/*/manifest.json"))
 
 
-@pytest.fixture(scope="module")
-def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., dict[str, Any]]]:
-    """Commands in one process, whose start-up they share; what each leaves is in one home."""
-    home = tmp_path_factory.mktemp("home")
-    with (
-        (home / "progress.txt").open("w") as progress,
-        subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("commands_of_one_process.py")), str(home)],
-            cwd=PROJECT,
-            env={**os.environ, **ONE_THREAD},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=progress,
-            text=True,
-        ) as process,
-    ):
-        assert process.stdin is not None
-        assert process.stdout is not None
-        answers = process.stdout
-
-        def run_command(*arguments: str) -> dict[str, Any]:
-            print(json.dumps(arguments), file=process.stdin, flush=True)
-            answer = json.loads(answers.readline())
-            assert answer["code"] == 0, answer["fault"] or (home / "progress.txt").read_text()[-2000:]
-            return answer
-
-        yield run_command
-        process.stdin.close()
-
-
 NEED_MORE = {"training", "label_audit", "identity_clusters"}
 """Figures of which one epoch on a few faces may show nothing."""
 UNTOLD = {"tar_at_far_0.001", "tar_at_far_0.0001", *(f"satisfied_triplets_{votes}" for votes in (5, 3, 1))}
 """Metrics that a few pairs cannot tell, and those of people's answers, which nobody gave on drawn faces."""
 
 
+@pytest.fixture(scope="module")
+def smoke_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One for all tables, which share catalogs and faces."""
+    return tmp_path_factory.mktemp("smoke")
+
+
 @pytest.mark.parametrize("name", spec.names())
-def test_every_table_has_a_smoke_run_of_two_minutes(ask: Callable[..., dict[str, Any]], name: str) -> None:
-    answer = ask("experiment", name, "--smoke", "--json")
-    values = json.loads(answer["out"].splitlines()[-1])
+def test_every_table_has_a_smoke_run_of_two_minutes(smoke_home: Path, name: str) -> None:
+    ended = run(smoke_home, "experiment", name, "--smoke", "--json")
+    values = ended.values
     matrix = spec.read_experiment(name).of_size(smoke=True)
-    assert answer["processor_seconds"] < 120
+    assert ended.processor_seconds is not None
+    assert ended.processor_seconds < 120
     ours = [cell for cell in values["cells"] if not cell.get("cited")]
     assert len(ours) == len(matrix.rows) * len(matrix.columns)
     assert all(cell["runs"] >= 1 and cell["missing"] is None for cell in ours)

@@ -1,15 +1,21 @@
 """Commands as a person runs them, in processes of their own."""
 
+import atexit
+import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 PROJECT = Path(__file__).parents[2]
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""As sums are split over threads, and as a process of several threads cannot be forked."""
 
 
 class Ended(NamedTuple):
@@ -18,6 +24,7 @@ class Ended(NamedTuple):
     code: int
     out: str
     err: str
+    processor_seconds: float | None = None
 
     @property
     def values(self) -> dict[str, Any]:
@@ -29,7 +36,7 @@ def start(home: Path, *arguments: str, **environment: str) -> subprocess.Popen[s
     return subprocess.Popen(
         [sys.executable, "-m", "flows", *arguments, "--home", str(home)],
         cwd=PROJECT,
-        env={**os.environ, **environment},
+        env={**os.environ, **ONE_THREAD, **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -38,12 +45,52 @@ def start(home: Path, *arguments: str, **environment: str) -> subprocess.Popen[s
 
 
 def run(home: Path, *arguments: str, code: int = 0, **environment: str) -> Ended:
-    """Run a command to its end, which must be with this exit code and without a traceback."""
+    """Run a command to its end, which must be with this exit code and without a traceback.
+
+    Given an environment it is a whole process; else a fork of one that has imported what all commands need, with a
+    Prefect server that they share.
+    """
+    ended = _whole(home, *arguments, **environment) if environment else _forked(home, *arguments)
+    assert ended.code == code, ended.err[-3000:]
+    assert "Traceback" not in ended.err, ended.err[-3000:]
+    return ended
+
+
+def _whole(home: Path, *arguments: str, **environment: str) -> Ended:
     process = start(home, *arguments, **environment)
     out, err = process.communicate(timeout=400)
-    assert process.returncode == code, err[-3000:]
-    assert "Traceback" not in err, err[-3000:]
     return Ended(process.returncode, out, err)
+
+
+def _forked(home: Path, *arguments: str) -> Ended:
+    process, folder = _forking_process()
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        print(json.dumps([*arguments, "--home", str(home)]), file=process.stdin, flush=True)
+        code, seconds = json.loads(process.stdout.readline())
+    except BaseException:  # pytest's time is over, say: the next answer would be that of this command
+        process.kill()
+        _forking_process.cache_clear()
+        raise
+    return Ended(code, (folder / "out").read_text(), (folder / "err").read_text(), seconds)
+
+
+@functools.cache
+def _forking_process() -> tuple[subprocess.Popen[str], Path]:
+    """One for all tests of this process, and where it writes; it ends with this process."""
+    folder = Path(tempfile.mkdtemp(prefix="fer-commands-"))
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("commands_of_one_process.py")), str(folder)],
+        cwd=PROJECT,
+        env={**os.environ, **ONE_THREAD},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    atexit.register(shutil.rmtree, folder)
+    atexit.register(process.communicate)
+    return process, folder
 
 
 def killed_when(process: subprocess.Popen[str], home: Path, pattern: str) -> None:
