@@ -6,104 +6,34 @@ Paper values are the defaults. What we choose ourselves says so ("ours") with th
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, create_model, model_validator
+from pydantic import Field, create_model, model_validator
 
-from fer_core import backbones, datasets, methods
-from fer_core.datasets.base import Form
-from fer_core.datasets.folders import refuse_inside, require_folder
+from fer_core import backbones, methods
+from fer_core.catalog_options import CatalogOptions as CatalogOptions
+from fer_core.catalog_options import DatasetOptions as DatasetOptions
+from fer_core.catalog_options import IngestOptions as IngestOptions
+from fer_core.catalog_options import ProofOptions as ProofOptions
+from fer_core.datasets.folders import refuse_inside
 from fer_core.engine_options import EngineOptions
 from fer_core.estimate_options import EstimateOptions
 from fer_core.faces.finding import ROTATIONS, Cropping
 from fer_core.folds import Part, with_protocol
+from fer_core.gate_options import GateOptions
 from fer_core.hold_out_options import HoldOutOptions
 from fer_core.home_options import DirectoriesOptions as DirectoriesOptions
 from fer_core.home_options import HomeOptions as HomeOptions
 from fer_core.home_options import PromoteOptions as PromoteOptions
+from fer_core.home_options import RollbackOptions as RollbackOptions
 from fer_core.methods import Method, Recipe
-from fer_core.options import Frozen, at_most_one
+from fer_core.options import Frozen, at_most_one, fields_of, one_of
 from fer_core.score_options import ScoreOptions as ScoreOptions
 from fer_core.streaming import require_place
 
-
-def _one_of(registry: dict[str, Any]) -> AfterValidator:
-    def check(name: str) -> str:
-        if name not in registry:
-            raise ValueError(f"choose one of {', '.join(registry)}")
-        return name
-
-    return AfterValidator(check)
-
-
-def _fields(options: dict[str, Any]) -> dict[str, Any]:
-    """A field for each registry entry's own options, with their defaults."""
-    return {name: (kind, kind()) for name, kind in options.items()}
-
-
-DatasetOptions: Any = create_model(
-    "DatasetOptions",
-    __base__=Frozen,
-    **_fields({name: adapter.options for name, adapter in datasets.REGISTRY.items() if adapter.options}),
-)
 MethodOptions: Any = create_model(
     "MethodOptions",
     __base__=Frozen,
-    **_fields({name: method.Options for name, method in methods.REGISTRY.items()}),
+    **fields_of({name: method.Options for name, method in methods.REGISTRY.items()}),
 )
-
-
-class CatalogOptions(HomeOptions, DatasetOptions):
-    """Source folder -> catalog."""
-
-    dataset: Annotated[str, _one_of(datasets.REGISTRY)] = Field(
-        "synthetic", description=f"one of {', '.join(datasets.REGISTRY)}"
-    )
-    source: Path | None = Field(None, description="the data set's folder; synthetic needs none")
-    per_class: int | None = Field(None, ge=1, description="take at most this many pictures of each class and split")
-
-    @model_validator(mode="after")
-    def _source_is_given(self) -> Self:
-        if self.adapter.needs_source and self.source is None:
-            raise ValueError(f"--source is missing: {self.dataset} expects {self.adapter.layout}")
-        if self.adapter.needs_source and self.source is not None:
-            require_folder(self.source, self.adapter.layout)
-            refuse_inside("--home", self.home, self.source)
-        return self
-
-    @property
-    def adapter(self) -> datasets.Adapter:
-        """The data set's adapter."""
-        return datasets.REGISTRY[self.dataset]
-
-    @property
-    def own(self) -> Frozen | None:
-        """The data set's own options, or None where it has none."""
-        return getattr(self, self.dataset) if self.adapter.options else None
-
-    @property
-    def form(self) -> Form:
-        """What suits the pictures of the source."""
-        return self.adapter.form(self.source, self.own)
-
-
-class ProofOptions(Frozen):
-    """Proving what stands already against its manifest."""
-
-    verify: bool = Field(False, description="compare every file with its manifest and name the damage; exit code 1")
-    repair: bool = Field(False, description="as --verify, then make again what is damaged, and only that")
-
-    @model_validator(mode="after")
-    def _one_of_them(self) -> Self:
-        at_most_one(self, "verify", "repair", "dry_run")
-        return self
-
-
-class IngestOptions(CatalogOptions, ProofOptions):
-    """The ingest command."""
-
-    dry_run: bool = Field(
-        False,
-        description="say what would be taken and set aside, counts, and near-duplicates across splits; write nothing",
-    )
 
 
 class CropOptions(CatalogOptions, EstimateOptions):
@@ -185,10 +115,10 @@ class PrepareOptions(CropOptions, HoldOutOptions, ProofOptions):
 class TrainOptions(CropOptions, HoldOutOptions, MethodOptions, EngineOptions):
     """Face crops -> run."""
 
-    method: Annotated[str, _one_of(methods.REGISTRY)] = Field(
+    method: Annotated[str, one_of(methods.REGISTRY)] = Field(
         "mul_dml", description=f"one of {', '.join(methods.REGISTRY)}"
     )
-    backbone: Annotated[str, _one_of(backbones.REGISTRY)] | None = Field(
+    backbone: Annotated[str, one_of(backbones.REGISTRY)] | None = Field(
         None, description=f"one of {', '.join(backbones.REGISTRY)}; unset: the paper's of the method"
     )
     weights: Path | None = Field(
@@ -290,7 +220,7 @@ class EvaluateOptions(SubdivideOptions):
         return tuple(Part(fold, self.folds) for fold in range(self.folds or 0))
 
 
-class RetrainOptions(EvaluateOptions):
+class RetrainOptions(EvaluateOptions, GateOptions):
     """All stages in one."""
 
     model_name: str = Field("fer", pattern=r"^[A-Za-z0-9_-]+$", description="name in the registry")

@@ -24,11 +24,20 @@ COMMANDS = (
     "evaluate",
     "retrain",
     "promote",
+    "rollback",
+    "lineage",
+    "watch",
     "score",
+    "retrieve",
+    "album",
     "experiment",
     "directories",
+    "serve",
+    "export",
 )
 """Each has its options in flows.cli.OPTIONS, and its flow by that name in flows.commands."""
+WITHOUT_ENGINES = ("serve", "export")
+"""These are functions in flows.serving: they hand on what stands in the registry, and no engine is started for them."""
 INCOMPLETE, BAD_INPUT, INTERRUPTED = 1, 2, 130
 LEAST_FREE_BYTES = 2**20
 
@@ -64,7 +73,7 @@ def _run(arguments: list[str]) -> int:
     _check_home(options.home)
     os.environ.update(engine_environment(options.home, options.verbose))
     try:
-        values = _run_flow(command, options, started)
+        values = (_run_plainly if command in WITHOUT_ENGINES else _run_flow)(command, options, started)
     except Exception as error:
         if _is_disk_full(error, options.home):
             raise InputError(
@@ -101,6 +110,16 @@ def _check_home(home: Path) -> None:
 def _is_disk_full(error: Exception, home: Path) -> bool:
     """The writers of weights, shards and databases each have errors of their own for it."""
     return getattr(error, "errno", None) == errno.ENOSPC or shutil.disk_usage(home).free < LEAST_FREE_BYTES
+
+
+def _run_plainly(command: str, options: Any, started: float) -> dict[str, Any]:
+    """Run a command that is no flow."""
+    serving = importlib.import_module("flows.serving")
+    prefect_engine = importlib.import_module("infra.prefect_engine")
+    with prefect_engine.secrets_of_block():
+        start_up = round(time.perf_counter() - started, 3)
+        values = getattr(serving, command)(options)
+    return values | {"seconds": {"start_up": start_up, **values["seconds"]}}
 
 
 def _run_flow(command: str, options: Any, started: float) -> dict[str, Any]:

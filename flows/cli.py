@@ -18,14 +18,19 @@ from fer_core.config import (
     PrepareOptions,
     PromoteOptions,
     RetrainOptions,
+    RollbackOptions,
     ScoreOptions,
     SubdivideOptions,
     TrainOptions,
 )
 from fer_core.errors import InputError
 from fer_core.experiments.options import ExperimentOptions
+from fer_core.gallery_options import AlbumOptions, RetrieveOptions
+from fer_core.lineage_options import LineageOptions
 from fer_core.option_text import option_names, read_options, suggestion
 from fer_core.options import merged
+from fer_core.serve_options import ExportOptions, ServeOptions
+from fer_core.watch_options import WatchOptions
 
 OPTIONS: dict[str, type[HomeOptions]] = {
     "ingest": IngestOptions,
@@ -35,21 +40,34 @@ OPTIONS: dict[str, type[HomeOptions]] = {
     "evaluate": EvaluateOptions,
     "retrain": RetrainOptions,
     "promote": PromoteOptions,
+    "rollback": RollbackOptions,
+    "lineage": LineageOptions,
+    "watch": WatchOptions,
     "score": ScoreOptions,
+    "retrieve": RetrieveOptions,
+    "album": AlbumOptions,
     "experiment": ExperimentOptions,
     "directories": DirectoriesOptions,
+    "serve": ServeOptions,
+    "export": ExportOptions,
 }
 """Of each command."""
 VALUES = {
     "Path": "FOLDER",
     "str": "NAME",
+    "SecretStr": "NAME",
     "int": "NUMBER",
     "float": "NUMBER",
     "dict[str,Path]": "DATASET=FOLDER",
     "dict[str,str]": "OPTION=VALUE",
+    "dict[str,float]": "METRIC=NUMBER",
+    "{auto,int}": "auto|NUMBER",
 }
 """What --help calls a value of a type."""
-VALUES_OF = {"--config": "FILE", "--pairs": "FILE", "--votes": "FILE", "--weights": "FILE", "--stream": "URI"}
+VALUES_OF = {
+    **dict.fromkeys(("--config", "--corrections", "--pairs", "--query", "--votes", "--weights"), "FILE"),
+    "--stream": "URI",
+}
 """What --help calls the value of an option whose type says too little."""
 
 
@@ -61,6 +79,8 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         value = own[0] if own else _value_of(str(action.metavar or default_metavar))
         if value == "FOLDER" and "--landmarks" in action.option_strings:  # of score; elsewhere it is a choice
             value = "FILE"
+        if value == "NAME" and "--source" in action.option_strings:  # of a registered model; elsewhere it is a folder
+            value = "PICTURES"
         return lambda count: (value,) * count
 
     def _get_help_string(self, action: argparse.Action) -> str:
@@ -102,12 +122,16 @@ def _read_arguments(command: str, options_class: type[HomeOptions], arguments: l
 
     parsed = type("Parsed", (options_class, Parsed), {"__doc__": options_class.__doc__})
     try:
-        source = CliSettingsSource[Any](
-            parsed, cli_parse_args=_pairs_as_json(arguments, options_class), formatter_class=HelpFormatter
-        )
+        told = [_with_one_dash(argument) for argument in _pairs_as_json(arguments, options_class)]
+        source = CliSettingsSource[Any](parsed, cli_parse_args=told, formatter_class=HelpFormatter)
         return source()
     except SettingsError as error:
         raise InputError(_explain_arguments(str(error), options_class)) from None
+
+
+def _with_one_dash(argument: str) -> str:
+    """`--k` as pydantic-settings calls an option of one letter."""
+    return re.sub(r"^--(?=\w(=|$))", "-", argument)
 
 
 def _pairs_as_json(arguments: list[str], options_class: type[BaseModel]) -> list[str]:

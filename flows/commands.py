@@ -1,49 +1,46 @@
 """The commands: each brings a source as far as its name says. What stands already is used again."""
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Any, TypeVar
+from typing import Any
 
 from prefect import flow
 
 from fer_core.config import (
     DirectoriesOptions,
     EvaluateOptions,
-    HomeOptions,
     IngestOptions,
     PrepareOptions,
     PromoteOptions,
     RetrainOptions,
+    RollbackOptions,
     SubdivideOptions,
     TrainOptions,
 )
 from fer_core.evaluation.cross_validation import cross_validation
+from fer_core.watch_options import WatchOptions
 from flows import stages
+from flows.deployed import with_secrets, with_sentence
 from flows.experiment import experiment as experiment
+from flows.galleries import album as album
+from flows.galleries import retrieve as retrieve
+from flows.lineage import lineage as lineage
 from flows.scoring import score as score
 from flows.summary import Summary
-from infra.prefect_engine import secrets_of_block
+from tasks.cards import write_card
+from tasks.forgetting import forget_people
 from tasks.housekeeping import choose_removable, prove_directories, remove_directories, survey_home
 from tasks.inspection import inspect_source, prove_catalog, prove_faces
-from tasks.registry import promote_if_better, register_model
-
-Options = TypeVar("Options", bound=HomeOptions)
-
-
-def with_secrets(run: Callable[[Options], dict[str, Any]]) -> Callable[[Options], dict[str, Any]]:
-    """Of a flow that a Prefect server deploys: the secrets that its process is told to take from a block."""
-
-    @wraps(run)
-    def run_with_secrets(options: Options) -> dict[str, Any]:
-        with secrets_of_block():
-            return run(options)
-
-    return run_with_secrets
+from tasks.promotion import UNPROVEN, promote_if_better
+from tasks.registry import register_model
+from tasks.rollback import roll_back
+from tasks.watching import look_at_scores, look_at_source, remember, say_triggers, tell_server
 
 
 @flow(name="ingest-command")
+@with_secrets
 def ingest(options: IngestOptions) -> dict[str, Any]:
-    """Source folder -> catalog."""
+    """Source folder -> catalog; or a home without the people to forget."""
+    if options.forget:
+        return Summary().forgotten(forget_people(options), options.dry_run).values
     if options.dry_run:
         return Summary().scanned(inspect_source(options)).values
     if options.verify:
@@ -84,6 +81,7 @@ def subdivide(options: SubdivideOptions) -> dict[str, Any]:
 
 
 @flow(name="evaluate-command")
+@with_secrets
 def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     """Source folder -> metrics: of the hold-out with its report, or with --folds of all, with the first fold's."""
     catalog = stages.ingest(options)
@@ -110,20 +108,54 @@ def retrain(options: RetrainOptions) -> dict[str, Any]:
     evaluation = stages.evaluate(options, faces, levels[-1])
     cross_validated = cross_validation([fold.evaluation.summary for fold in folds]) if folds else {}
     registered = register_model(options, faces, levels[-1], evaluation, cross_validated)
-    promotion = promote_if_better(options.home, options.model_name, registered.version)
+    promotion = promote_if_better(options.home, options.model_name, registered.version, options)
+    card = write_card(options.home, options.model_name, registered.version)
     summary = Summary().data(catalog, faces).model(run, levels).evaluation(evaluation)
-    return summary.folds(folds, cross_validated, prefix="cv_").registry(registered, promotion).values
+    values = summary.folds(folds, cross_validated, prefix="cv_").registry(registered, promotion).values
+    return with_sentence({**values, "card": str(card)}, f"{promotion.verdict}: {promotion.reason}")
+
+
+@flow(name="watch-command")
+@with_secrets
+def watch(options: WatchOptions) -> dict[str, Any]:
+    """Source and scored pictures -> retrain, where either has changed."""
+    source, looked = look_at_source(options), look_at_scores(options)
+    triggers = [source, *looked.triggers]
+    say_triggers(options, triggers, looked)
+    is_wanted = any(one.fired for one in triggers) and not options.dry_run
+    retrained = None
+    if is_wanted and options.retrain_by == "event":
+        tell_server(options, triggers)
+    elif is_wanted:
+        retrained = retrain(options.retraining)
+    remember(looked)
+    values = Summary().watched(triggers, looked, is_wanted, options.dry_run).values | (retrained or {})
+    fired = ", ".join(one.kind for one in triggers if one.fired)
+    return with_sentence(values, f"fired: {fired}" if fired else "nothing fired")
 
 
 @flow
 @with_secrets
 def promote(options: PromoteOptions) -> dict[str, Any]:
     """Challenger -> champion, if it is better."""
-    promotion = promote_if_better(options.home, options.model_name, options.version, options.dry_run)
+    promotion = promote_if_better(
+        options.home, options.model_name, options.version, options, options.dry_run, options.again
+    )
+    if not options.dry_run and promotion.verdict != UNPROVEN:
+        write_card(options.home, options.model_name, promotion.model_version)
     return Summary().promotion(promotion).values
 
 
+@flow
+@with_secrets
+def rollback(options: RollbackOptions) -> dict[str, Any]:
+    """Champion -> the champion before it."""
+    made = roll_back(options.home, options.model_name, options.to, options.reason, options.dry_run)
+    return Summary().rollback(made).values
+
+
 @flow(name="directories-command")
+@with_secrets
 def directories(options: DirectoriesOptions) -> dict[str, Any]:
     """Home -> what it holds, and on request without what nothing uses."""
     entries = survey_home(options)

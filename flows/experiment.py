@@ -10,6 +10,7 @@ from fer_core.config import CropOptions, EvaluateOptions
 from fer_core.experiments.options import CellPlan, ExperimentOptions, cells_of
 from fer_core.experiments.results import Cell
 from flows import stages
+from flows.deployed import with_secrets
 from flows.summary import Summary
 from infra.ray_cluster import cluster
 from infra.settings import Settings
@@ -28,6 +29,7 @@ from tasks.model import train_run
 
 
 @flow(name="experiment-command")
+@with_secrets
 def experiment(options: ExperimentOptions) -> dict[str, Any]:
     """Experiment file -> every cell's evaluation -> table, page, MLflow runs."""
     matrix = options.experiment  # read once: the file may be edited while the cells are run

@@ -1,19 +1,27 @@
 """What a command says at its end: one dict for programs, one table for people."""
 
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Self
 
 from fer_core.experiments.options import CellPlan
 from fer_core.housekeeping import KIND_OF, Entry
 from fer_core.runs import profile_of
 from fer_core.scoring import PREDICTIONS
-from flows import dry_run, matrix
+from flows import descent, dry_run, forgotten, matrix
+from flows.listing import listing
 from tasks.evaluation import REPORT
+from tasks.forgetting import Forgotten
 from tasks.inspection import Proof
 from tasks.made import Fold, Level, Made
-from tasks.registry import Promotion, Registered
+from tasks.promotion import Promotion
+from tasks.registry import Registered
+from tasks.rollback import Rollback
+from tasks.watching import Looked, Trigger
 
 _OF_THE_LAST = ("set_aside", "crop_by", "estimated_subjects", "estimated_expressions")
 """What the last of several stages says of the data; counts are those of the catalog."""
+_OF_PAIRS = ("same_person", "threshold")
 
 
 class Summary:
@@ -34,6 +42,10 @@ class Summary:
         if "directories" not in self.values:
             self.values["directory"] = str(proofs[0].path)
         return self._with(files=sum(proof.files for proof in proofs), damaged=damaged)
+
+    def forgotten(self, made: Forgotten, dry_run: bool) -> Self:
+        """Who was taken out of a home, from what, and which models had learnt from them."""
+        return self._with(**forgotten.described(made, dry_run))
 
     def directories(self, entries: list[Entry]) -> Self:
         """What a home holds."""
@@ -85,6 +97,12 @@ class Summary:
         self._count(*(made for made in (scores, decisions) if made is not None))
         known = {"model_name": model_name, "model_version": model_version, "directory": str(last.path)}
         return self._with(**last.summary, **known, predictions=str(scores.path / PREDICTIONS))
+
+    def looked_through(self, model_name: str, model_version: int, stages: list[Made], files: dict[str, Path]) -> Self:
+        """Faces that were found or grouped by a registered model, and the files to look at."""
+        self._count(*stages)
+        known = {"model_name": model_name, "model_version": model_version, "directory": str(stages[-1].path)}
+        return self._with(**stages[-1].summary, **known, **{name: str(file) for name, file in files.items()})
 
     def tuples(self, made: Made) -> Self:
         """Tuples by epoch."""
@@ -145,7 +163,19 @@ class Summary:
         """What the gate did."""
         self._took("gate", made.seconds, reused=False)
         names = ("model_version", "champion", "verdict", "reason")
-        return self._with(**{name: getattr(made, name) for name in names})
+        return self._with(**{name: getattr(made, name) for name in names}, **_moved(made))
+
+    def rollback(self, made: Rollback) -> Self:
+        """What was rolled back."""
+        self._took("rollback", made.seconds, reused=False)
+        known = {"champion": made.after.champion, "previous": made.after.previous, "rolled_back": made.rolled_back}
+        return self._with(**known, reason=made.reason, **_moved(made))
+
+    def watched(self, triggers: list[Trigger], looked: Looked, is_wanted: bool, dry_run: bool) -> Self:
+        """What could ask for a retrain, and whether one was begun or asked for."""
+        drift = None if looked.made is None else str(looked.made.path)
+        told = [asdict(trigger) for trigger in triggers]
+        return self._with(triggers=told, retrained=is_wanted, drift=drift, dry_run=dry_run)
 
     def _with(self, **values: Any) -> Self:
         self.values |= values
@@ -165,6 +195,11 @@ class Summary:
         self.values["reused"] = [name for name, done in self._done.items() if not done]
 
 
+def _moved(made: Promotion | Rollback) -> dict[str, Any]:
+    """The aliases before and after, of a dry run those that would be."""
+    return {"dry_run": made.dry_run, "aliases": {"before": vars(made.before), "after": vars(made.after)}}
+
+
 def _described(entry: Entry) -> dict[str, Any]:
     return {
         "kind": KIND_OF[entry.folder],
@@ -181,66 +216,56 @@ def table(values: dict[str, Any]) -> str:
     """The last table a person sees."""
     if "near_duplicates" in values:
         return "\n".join([*dry_run.lines(values), "", _results(values)])
+    if "made_of" in values or "uses" in values:
+        return "\n".join(descent.lines(values))
+    if "forgotten" in values:
+        return "\n".join(forgotten.lines(values))
     if "cells" in values:
         return "\n".join(matrix.planned(values) if values.get("dry_run") else matrix.lines(values))
-    return _listing(values) if "directories" in values else _results(values)
-
-
-def _listing(values: dict[str, Any]) -> str:
-    header = ("kind", "name", "MB", "age", "rows", "state", "used by")
-    rows = [header, *(_row(directory) for directory in values["directories"])]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(header))]
-    align = ("<", "<", ">", ">", ">", "<", "<")
-    lines = [
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, align, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-    megabytes = sum(directory["bytes"] for directory in values["directories"]) / 1e6
-    lines += ["", f"{len(rows) - 1} directories, {megabytes:.1f} MB"]
-    if "removable" in values:
-        lines += [f"would be removed: {len(values['removable'])}, {values['removable_bytes'] / 1e6:.1f} MB"]
-        lines += [f"  {name}" for name in values["removable"]]
-    if values.get("nothing_removed"):
-        lines += ["removed: nothing; what nothing uses is younger than --older-than days, or an evaluation"]
-    if values["removed"]:
-        lines += [f"removed: {len(values['removed'])}, {values['freed_bytes'] / 1e6:.1f} MB"]
-    if "damaged" in values:
-        lines += [f"verified: {values['files']} files, {len(values['damaged'])} damaged"]
-        lines += [f"  {name}" for name in values["damaged"]]
-    return "\n".join(lines)
-
-
-def _row(directory: dict[str, Any]) -> tuple[str, ...]:
-    users = directory["used_by"]
-    more = f" and {len(users) - 1} more" if len(users) > 1 else ""
-    return (
-        directory["kind"],
-        directory["name"].split("/")[1],
-        f"{directory['bytes'] / 1e6:.1f}",
-        _age(directory["age_days"]),
-        "" if directory["rows"] is None else str(directory["rows"]),
-        directory["state"],
-        users[0] + more if users else "nothing",
-    )
-
-
-def _age(days: float) -> str:
-    return f"{days:.0f} d" if days >= 1 else f"{days * 24:.0f} h" if days * 24 >= 1 else f"{days * 1440:.0f} min"
+    return listing(values) if "directories" in values else _results(values)
 
 
 def _results(values: dict[str, Any]) -> str:
-    counts = ("rows", "face_rows", "subjects", "classes", "set_aside", "expressions", "same_person", "threshold")
+    counts = ("rows", "corrected", "face_rows", "subjects", "classes", "set_aside", "expressions", *_OF_PAIRS)
     rows: list[tuple[str, str]] = [(name, str(values[name])) for name in counts if name in values]
     metrics = values.get("metrics") or {}
     rows += [(name, _with_deviation(name, metrics)) for name in metrics if not name.endswith("_std")]
-    shown = ("verdict", "reason", "model_version", "champion", "directory", "faces", "tuples", "run", "report")
+    shown = (
+        "verdict",
+        "reason",
+        "rolled_back",
+        "model_version",
+        "champion",
+        "previous",
+        "directory",
+        "faces",
+        "tuples",
+        "run",
+        "table",
+        "sheet",
+        "report",
+        "card",
+        "drift",
+    )
     rows += [(name, str(values[name])) for name in shown if values.get(name) is not None]
+    rows += [
+        (f"nearest {one['rank']}", f"{one['distance']:.4g}  {one['expression'] or ''}  {one['source_path']}")
+        for one in values.get("nearest", [])
+    ]
+    if values.get("aliases"):
+        name = "would move" if values["dry_run"] else "moved"
+        before, after = values["aliases"]["before"], values["aliases"]["after"]
+        moved = [f"{alias} {before[alias]} -> {after[alias]}" for alias in before if before[alias] != after[alias]]
+        rows += [(name, ", ".join(moved) or "nothing")]
     if "damaged" in values:
         rows += [("damaged", ", ".join(values["damaged"]) or f"none of {values['files']} files")]
     if values.get("repaired"):
         rows += [("repaired", ", ".join(values["repaired"]))]
     if values.get("restarts"):
         rows += [("restarts", "; ".join(values["restarts"]))]
+    rows += [
+        (one["kind"], f"{'fired' if one['fired'] else 'quiet'}: {one['reason']}") for one in values.get("triggers", [])
+    ]
     rows += [("reused", ", ".join(values.get("reused", [])) or "nothing")]
     rows += [("seconds", ", ".join(f"{stage} {took:.1f}" for stage, took in values.get("seconds", {}).items()))]
     width = max(len(name) for name, _ in rows)

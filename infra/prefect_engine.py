@@ -85,13 +85,12 @@ def prefect_server(home: Path, given: str | None) -> Iterator[EmbeddedServer | N
         yield None
         return
     server = EmbeddedServer(home)
-    os.environ["PREFECT_API_URL"] = server.url
-    try:
-        yield server
-    finally:
-        _send_what_is_queued()
-        server.stop()
-        del os.environ["PREFECT_API_URL"]
+    with environment({"PREFECT_API_URL": server.url, "PREFECT_UI_ENABLED": "0"}):
+        try:
+            yield server
+        finally:
+            _send_what_is_queued()
+            server.stop()
 
 
 @contextlib.contextmanager
@@ -109,6 +108,16 @@ def flows_of(server: EmbeddedServer | None) -> Iterator[None]:
 
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield
+
+
+def flow_run_page() -> str | None:
+    """The address of the page of the flow run that asks; None outside of one, or where the server has no pages."""
+    from prefect.runtime import flow_run
+    from prefect.settings import get_current_settings
+
+    settings = get_current_settings()
+    has_pages = settings.server.ui.enabled and settings.ui_url is not None
+    return flow_run.ui_url if has_pages else None
 
 
 @contextlib.contextmanager

@@ -34,6 +34,8 @@ PREDICTIONS, METRICS, REPORT, FIGURES = "predictions.parquet", "metrics.json", "
 EMBEDDINGS = "embeddings.parquet"
 HEADLINE = ("accuracy", "knn_accuracy", "f1", "nmi", "pose_accuracy", "svm_accuracy", "satisfied_triplets")
 PAIRS_HEADLINE = ("pair_accuracy", "auc", "eer")
+EVALUATION_CODE = ("fer_core.assessment.protocols", "fer_core.assessment.page")
+"""The modules that make it, beside those of the method and the backbone."""
 
 
 class Tested(NamedTuple):
@@ -115,7 +117,7 @@ def _directory(
             "page": None if told is None else told.digest,
         },
         inputs=inputs if tested is None else {**inputs, "tested": tested.faces.content},
-        code=code_digest("fer_core.assessment.protocols", "fer_core.assessment.page", *chosen_code(options)),
+        code=code_digest(*EVALUATION_CODE, *chosen_code(options)),
     )
 
 

@@ -26,6 +26,8 @@ from tasks.made import Level, Made, make
 ROWS_FOR_WORKERS = 20_000
 """Rows from which workers are started for more than training: Ray takes 10 to 30 s for it, in which a core embeds some
 thousands of small faces."""
+RUN_CODE, LEVEL_CODE = ("fer_core.training", "fer_core.runs"), ("fer_core.levels",)
+"""The modules that make a run and a level, beside those of the method and the backbone."""
 MOST_TOLD = 16
 """Classes whose components are listed one by one; people are more."""
 
@@ -46,7 +48,7 @@ def train_run(options: TrainOptions, faces: Made, part: Part, before: Level | No
         kind="run",
         config=_config(options, plan),
         inputs=_inputs(options, plan, faces, before),
-        code=code_digest("fer_core.training", "fer_core.runs", *chosen_code(options)),
+        code=code_digest(*RUN_CODE, *chosen_code(options)),
     )
     stage = "train" if part.fold is None else f"train {part.fold + 1}/{part.folds}"
 
@@ -83,7 +85,7 @@ def write_level(options: SubdivideOptions, faces: Made, run: Made, number: int, 
         kind="subdivision",
         config={"components": number, "seed": options.seed, "part": plan.part.told},
         inputs={"faces": faces.content, "run": run.content},
-        code=code_digest("fer_core.levels", *chosen_code(options)),
+        code=code_digest(*LEVEL_CODE, *chosen_code(options)),
     )
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
@@ -113,7 +115,12 @@ def worth_workers(options: EngineOptions, num_rows: int) -> bool:
 
 def chosen_code(options: TrainOptions) -> tuple[str, str]:
     """The modules of the method and the backbone that are used, which code digests do not find through registries."""
-    return methods.REGISTRY[options.method].__module__, backbones.REGISTRY[options.backbone_name].__module__
+    return code_of(options.method, options.backbone_name)
+
+
+def code_of(method: str, backbone: str) -> tuple[str, str]:
+    """The modules of a method and a backbone, by their names."""
+    return methods.REGISTRY[method].__module__, backbones.REGISTRY[backbone].__module__
 
 
 def plan_of(options: TrainOptions, faces: Made, part: Part, before: Level | None = None) -> TrainingPlan:

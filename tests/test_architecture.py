@@ -20,7 +20,7 @@ ONLY_IN = {
     "dask": {"infra/dask_engine.py"},
     "distributed": {"infra/dask_engine.py"},
     "mlflow": {
-        *(f"infra/mlflow_{part}.py" for part in ("engine", "models", "refusals", "runs")),
+        *(f"infra/mlflow_{part}.py" for part in ("engine", "models", "refusals", "runs", "versions")),
         "infra/registered_model.py",
     },
     "albumentations": {"fer_core/patches.py"},
@@ -163,7 +163,7 @@ GOOD = '"""A module."""\n\nimport numpy\nfrom fer_core.errors import InputError\
             "tasks/a.py",
             "from mlflow.entities import Run",
             "1 mlflow is imported outside infra/mlflow_engine.py, infra/mlflow_models.py, infra/mlflow_refusals.py, "
-            "infra/mlflow_runs.py, infra/registered_model.py",
+            "infra/mlflow_runs.py, infra/mlflow_versions.py, infra/registered_model.py",
         ),
         ("fer_core/a.py", "import albumentations as A", "1 albumentations is imported outside fer_core/patches.py"),
         ("tasks/a.py", "\n" * 301, "1 has more than 300 lines"),

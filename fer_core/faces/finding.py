@@ -45,11 +45,16 @@ class Cropping(NamedTuple):
 
 
 class Face(NamedTuple):
-    """A face that was found: its square, and its landmarks (P, 3) in pixels of the picture where there are any."""
+    """A face that was found: its square, and its landmarks (P, 3) in pixels of the picture where there are any.
+
+    Where it was looked for, also the detector's box (left, top, right, bottom) and how many faces the picture has.
+    """
 
     placement: Placement
     landmarks_P3: np.ndarray | None
     yaw: float | None
+    box: tuple[float, float, float, float] | None = None
+    num_faces: int | None = None
 
 
 def find_faces(rows: list[dict[str, Any]], images: list[np.ndarray], cropping: Cropping) -> list[Face | str]:
@@ -65,6 +70,16 @@ def find_faces(rows: list[dict[str, Any]], images: list[np.ndarray], cropping: C
     for place, several in zip(missing, detections, strict=True):
         found[place] = _detected_face(rows[place], images[place], several, cropping)
     return found  # type: ignore[return-value]
+
+
+def find_every_face(image: np.ndarray) -> list[Face]:
+    """All the faces that a picture, uint8 (H, W) or (H, W, 3), is found to have, the largest first."""
+    found = []
+    for one in sorted(_detector().detect([image])[0], key=lambda detection: -detection.area):
+        points = np.column_stack([one.landmarks_52, np.zeros(5)]).astype(np.float64)
+        face = _of_landmarks(points, None, one.how)
+        found += [] if face is None else [face._replace(box=one.box)]
+    return found
 
 
 @cache
@@ -93,7 +108,8 @@ def _detected_face(row: dict[str, Any], image: np.ndarray, several: list[Detecti
         chosen = choose_face(several, cropping.face, height, width)
     if chosen is not None:
         points = np.column_stack([chosen.landmarks_52, np.zeros(5)]).astype(np.float64)
-        return _of_landmarks(points, row["pose_yaw"], chosen.how) or "no face found"
+        face = _of_landmarks(points, row["pose_yaw"], chosen.how)
+        return "no face found" if face is None else face._replace(box=chosen.box, num_faces=len(several))
     if row["face_box"] is not None:
         low, high = np.asarray(row["face_box"], dtype=np.float64).reshape(2, 2)
         box = by_box(low, high, "face box")

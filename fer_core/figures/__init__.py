@@ -2,6 +2,7 @@
 
 from fer_core.figures.confusion import confusion_matrix
 from fer_core.figures.curves import f1_over_k, retrieval_curves, systems_over_k, training_curves
+from fer_core.figures.differences import differences_chart
 from fer_core.figures.embedding_map import tsne, tsne_panels
 from fer_core.figures.faces import galleries, thumbnails
 from fer_core.figures.latent import latent_pca
@@ -17,6 +18,7 @@ from fer_core.figures.weights import loss_weighting
 __all__ = [
     "LossRun",
     "confusion_matrix",
+    "differences_chart",
     "f1_over_k",
     "galleries",
     "identity_clusters",

@@ -5,7 +5,7 @@ from pydantic import BaseModel
 
 from fer_core.config import EvaluateOptions
 from fer_core.errors import InputError
-from fer_core.home_options import PromoteOptions
+from fer_core.home_options import RollbackOptions
 from fer_core.option_text import as_arguments, dotted, option_names, plain, read_options, suggestion
 from flows.cli import parse
 
@@ -62,9 +62,9 @@ def test_flat_options():
 
 
 def test_options_that_say_what_is_run_are_told_without_those_of_the_command():
-    given = PromoteOptions(version=3, verbose=True)
-    assert given.told() == {"model_name": "fer", "version": 3, "dry_run": False}
-    assert given.told(only_changed=True) == {"version": 3}
+    given = RollbackOptions(to=3, verbose=True)
+    assert given.told() == {"model_name": "fer", "to": 3, "reason": "", "dry_run": False}
+    assert given.told(only_changed=True) == {"to": 3}
 
 
 def test_arguments_are_read_as_the_options_they_are_of():

@@ -13,6 +13,7 @@ import pytest
 from upath import UPath
 
 from fer_core.directories import Directory
+from fer_core.picture_sources import open_source
 from fer_core.shards import PictureReader
 from fer_core.streaming import CLASS_SORTED, PictureStream, try_out, upload, write_class_sorted
 
@@ -44,8 +45,21 @@ def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[UPath]:
                 if knock.connect_ex(("127.0.0.1", port)) == 0:
                     break
             time.sleep(0.05)
+        UPath("s3://fer").fs.clear_instance_cache()  # of another test's server
         yield UPath("s3://fer/faces")
         server.kill()
+
+
+def test_pictures_of_a_folder_on_s3_are_asked_about(bucket: UPath) -> None:
+    data = {f"{person}/{take}.png": bytes([person, take]) * 500 for person in range(3) for take in range(20)}
+    for name, content in {**data, "notes.txt": b"x"}.items():
+        (bucket / name).write_bytes(content)
+    source = open_source("s3://fer/faces")
+    pictures = list(source.pictures())
+    assert [picture.source_path for picture in pictures] == sorted(data)
+    assert len({picture.sha256 for picture in pictures}) == len(data)
+    assert list(open_source("s3://fer/faces/").pictures()) == pictures
+    assert list(source.read(pictures[7:57], 7)) == [data[name] for name in sorted(data)[7:57]]
 
 
 def test_pictures_are_read_back_from_s3(bucket: UPath, tiny_faces: Path, tmp_path: Path) -> None:

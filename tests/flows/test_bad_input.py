@@ -48,6 +48,8 @@ def as_it_was() -> Iterator[None]:
         (["directories", "--yes"], "--yes answers for --remove"),
         (["directories", "--older-than=-1"], "greater than or equal to 0"),
         (["directories", "--older-than", "nan"], "finite number"),
+        (["promote", "--again"], "--again is of one version: name it with --version"),
+        (["rollback", "--to", "0"], "--to '0': Input should be greater than or equal to 1"),
         (["fly"], "unknown command fly"),
     ],
 )
