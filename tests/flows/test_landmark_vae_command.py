@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import tiny
 from layouts import bp4d
 from whole_commands import Ended, run
 
@@ -113,7 +114,8 @@ def test_score_takes_a_file_of_landmarks(retrained: tuple[Path, Ended], tmp_path
     assert {len(row["embedding"]) for row in said} == {30}
     assert {row["expression"] for row in said} <= set(made["classes"])
     assert run(home, *asked).values["reused"] == ["score"]
-    refused = run(home, "score", "--source", str(tmp_path), "--version", "1", code=2)
+    tiny.write_png(tmp_path / "pictures" / "one.png", tiny.face(20, 20, 0))
+    refused = run(home, "score", "--source", str(tmp_path / "pictures"), "--version", "1", code=2)
     assert "looks at landmarks, not at pictures; `score --task landmarks --landmarks FILE` asks it" in refused.err
 
 
