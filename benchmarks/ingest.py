@@ -26,6 +26,7 @@ import numpy as np
 import torch
 
 from fer_core import ingest as ingesting
+from fer_core import pictures
 from fer_core.config import PrepareOptions
 from fer_core.faces import crop, finding, warp
 from fer_core.shards import write_picture_shard
@@ -64,8 +65,8 @@ def shares(dataset: str, source: Path) -> dict[str, float]:
     spent: dict[str, float] = defaultdict(float)
     rows = [row for row in options.adapter.stream(source, options.own) if isinstance(row, dict)]
     chosen = np.random.default_rng(0).permutation(len(rows))[: PARTITIONS * ROWS]
-    clocked(ingesting, "picture_problem", "check header", spent)
-    clocked(ingesting, "decode", "decode", spent)
+    clocked(pictures, "picture_problem", "check header", spent)
+    clocked(pictures, "decode", "decode", spent)
     clocked(crop, "decode", "decode", spent)
     clocked(warp, "averaged", "warp", spent)
     clocked(warp, "warp", "warp", spent)

@@ -3,20 +3,18 @@
 N faces, D embedding size, M members of a group.
 """
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import cv2
 import numpy as np
 import pyarrow as pa
 from sklearn.cluster import KMeans
 
 from fer_core.errors import InputError
-from fer_core.faces.warp import encode
 from fer_core.files import write_bytes, write_table
 from fer_core.galleries import Gallery
+from fer_core.pictures import small_picture
 from fer_core.report.render import template
 from fer_core.subdivision import top_k
 
@@ -33,8 +31,6 @@ SCHEMA = pa.schema(
 )
 MOST_SHOWN = 400
 """Faces on the page: about 2 MB."""
-SHOWN_SIDE = 96
-"""Pixels, at most."""
 
 
 class Group(NamedTuple):
@@ -120,7 +116,7 @@ def _described(gallery: Gallery, group: Group, crops: dict[str, np.ndarray], k: 
         {
             "name": gallery.name[row],
             "distance": distance,
-            "image": _inline(crops[gallery.name[row]]) if gallery.name[row] in crops else None,
+            "image": small_picture(crops[gallery.name[row]]) if gallery.name[row] in crops else None,
         }
         for row, distance in nearest
     ]
@@ -133,9 +129,3 @@ def _made_up_of(gallery: Gallery, group: Group) -> list[tuple[str, float]]:
     names, counts = np.unique(own, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     return [(str(names[at]), float(counts[at] / counts.sum())) for at in order]
-
-
-def _inline(crop: np.ndarray) -> str:
-    side = min(SHOWN_SIDE, len(crop))
-    small = cv2.resize(crop, (side, side), interpolation=cv2.INTER_AREA)
-    return f"data:image/png;base64,{base64.b64encode(encode(small)).decode('ascii')}"

@@ -107,8 +107,10 @@ def ancestry_of(home: Path, names: Mapping[str, str], copies: Mapping[str, Path]
         names: folder of the home -> the model's own directory in it.
         copies: path below the home -> where a copy of a directory is that may have gone from the home.
     """
-    entries = survey(home, {})
-    at = {entry.content: entry for entry in reversed(entries) if entry.content is not None}
+    entries, order = survey(home, {}), list(KIND_OF)
+    # Of two of one content (a source that was only touched gives such catalogs) what was made or used last is meant.
+    by_age = sorted(entries, key=lambda entry: (order.index(entry.folder), entry.age_days), reverse=True)
+    at = {entry.content: entry for entry in by_age if entry.content is not None}
     origins: dict[str, Origin] = {}
     gone: list[str] = []
     pending = [f"{folder}/{name}" for folder, name in names.items()]
@@ -125,7 +127,6 @@ def ancestry_of(home: Path, names: Mapping[str, str], copies: Mapping[str, Path]
                 gone.append(f"the {what} directory that {name} is made from is gone (content {digest})")
             elif at[digest].name not in pending:
                 pending.append(at[digest].name)
-    order = list(KIND_OF)
     found = sorted(origins.values(), key=lambda origin: (order.index(origin.name.split("/")[0]), origin.name))
     return Ancestry(found, _parents(found, entries), _source(found), sorted(set(gone)))
 

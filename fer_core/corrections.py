@@ -105,7 +105,7 @@ class Corrections:
         self._require(self.by_sample, "sample_id", known)
 
     def _require(self, named: dict[str, Correction], column: str, known: Iterable[str]) -> None:
-        missing = named.keys() - set(known) if named else set()
+        missing = set(named).difference(known) if named else set()
         if missing:
             first = min(missing, key=lambda name: named[name].line)
             where = f"{self.file} line {named[first].line}"

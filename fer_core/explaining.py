@@ -14,7 +14,7 @@ from fer_core.evaluation.neighbours import nearest
 from fer_core.faces.finding import Face, find_every_face
 from fer_core.faces.placement import by_frame
 from fer_core.faces.warp import crops_of
-from fer_core.ingest import decode, picture_problem
+from fer_core.pictures import in_colour, opened
 from fer_core.predictor import Predictor
 
 MOST_FACES = 32
@@ -40,7 +40,7 @@ def explain(predictor: Predictor, picture: bytes, whole: bool) -> dict[str, Any]
     Raises:
         InputError: the bytes are no picture that may be decoded.
     """
-    image = _decoded(picture)
+    image = _required(picture)
     height, width = image.shape[:2]
     found = [Face(by_frame(height, width, "frame"), None, None)] if whole else find_every_face(image)
     told = found[:MOST_FACES]
@@ -52,13 +52,12 @@ def explain(predictor: Predictor, picture: bytes, whole: bool) -> dict[str, Any]
     }
 
 
-def _decoded(picture: bytes) -> np.ndarray:
-    problem = picture_problem(picture)
-    image = None if problem else decode(picture)
-    if image is None:
-        reason, detail = problem or ("damaged or truncated picture", "")
+def _required(picture: bytes) -> np.ndarray:
+    image = opened(picture)
+    if isinstance(image, tuple):
+        reason, detail = image
         raise InputError(f"the picture cannot be read: {reason}{f' ({detail})' if detail else ''}")
-    return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+    return in_colour(image)
 
 
 def _explained(predictor: Predictor, image: np.ndarray, faces: list[Face]) -> list[dict[str, Any]]:

@@ -6,9 +6,11 @@ is cut off the same call finds what is left to do.
 """
 
 import difflib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from fer_core.datasets import REGISTRY
 from fer_core.directories import Directory, read_manifest
@@ -17,6 +19,7 @@ from fer_core.estimated_expressions import EXPRESSIONS
 from fer_core.housekeeping import KIND_OF, Entry, remove, survey
 from fer_core.lineage import Person, Use, people_of, uses_of_samples
 from fer_core.rewriting import rewrite_catalog, rewrite_faces
+from fer_core.runs import DESCRIPTION
 from fer_core.withdrawals import (
     WITHDRAWN,
     Withdrawal,
@@ -27,7 +30,9 @@ from fer_core.withdrawals import (
 )
 
 KEPT = ("runs", "experiments", "scores")
-"""Folders of a home that hold nobody's rows by name: weights, tables of figures, and what was said of other folders."""
+"""Folders whose directories stay though they were made of what goes: weights, tables of figures, and what was said of
+other pictures. Of these goes alone what itself names or shows somebody, as an album of training faces may. A run whose
+classes are people names them; it stays too, as any model does until another has taken its place."""
 NAMED_AT_MOST = 5
 
 
@@ -38,9 +43,10 @@ class Forgetting:
     Attributes:
         people: who is forgotten.
         samples: their sample ids, by what the home still holds.
-        new: withdrawals that are not in the home's list yet.
+        new: withdrawals that are not in the home's list yet, or not with all that is known by now.
         listed: all withdrawals of these people.
         withdrawn: data set -> digest of all its withdrawals.
+        naming: names of the runs that have one of these people among their classes.
         rows: kind of directory -> rows of files about these people.
         rewritten: catalogs and face crops that go on without them.
         removed: directories that go, in this order; the rewritten ones among them.
@@ -51,9 +57,25 @@ class Forgetting:
     new: tuple[Withdrawal, ...]
     listed: tuple[Withdrawal, ...]
     withdrawn: dict[str, str]
+    naming: tuple[str, ...]
     rows: dict[str, int]
     rewritten: tuple[Entry, ...]
     removed: tuple[Entry, ...]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do."""
+        return not (self.new or self.removed)
+
+    def followed_by(self, later: Self) -> Self:
+        """Both: what was planned first, and what had come up meanwhile."""
+        return replace(
+            later,
+            samples=self.samples | later.samples,
+            rows={kind: count + later.rows[kind] for kind, count in self.rows.items()},
+            rewritten=(*self.rewritten, *later.rewritten),
+            removed=(*self.removed, *later.removed),
+        )
 
 
 def plan_forgetting(home: Path, names: Sequence[str]) -> Forgetting:
@@ -72,22 +94,23 @@ def plan_forgetting(home: Path, names: Sequence[str]) -> Forgetting:
     pictures, known = people_of(home), read_withdrawals(home)
     people = tuple(dict.fromkeys(_named(name, list(pictures), known) for name in names))
     uses_of = {person: uses_of_samples(home, pictures.get(person, frozenset())) for person in people}
-    listed = [one for one in known if any(one.is_of(*person) for person in people)]
-    new = [
-        withdrawal_of(*person, *_learnt(uses, entries))
+    listed = [
+        _with_runs(one, uses, entries)
         for person, uses in uses_of.items()
-        if not any(one.is_of(*person) for one in listed)
+        for one in [one for one in known if one.is_of(*person)] or [withdrawal_of(*person)]
     ]
-    held = [use for uses in uses_of.values() for use in uses if use.directory.parent.name not in KEPT]
-    every = (*known, *new)
+    held = [use for uses in uses_of.values() for use in uses if use.kind != "run"]
+    every = {one.digest: one for one in (*known, *listed)}.values()
     withdrawn = {name: digest_of_withdrawals([one for one in every if one.dataset == name]) for name, _ in people}
-    removed = _affected(entries, {use.directory for use in held}, withdrawn)
+    faces = {content for one in listed for content in one.faces}
+    removed = _affected(entries, {use.directory for use in held}, faces, withdrawn)
     return Forgetting(
         people=people,
         samples=frozenset().union(*(pictures.get(person, frozenset()) for person in people)),
-        new=tuple(new),
-        listed=(*listed, *new),
+        new=tuple(one for one in listed if one not in known),
+        listed=tuple(listed),
         withdrawn=withdrawn,
+        naming=_naming(entries, people),
         rows={kind: sum(use.rows for use in held if use.kind == kind) for kind in KIND_OF.values()},
         rewritten=tuple(_rewritable(removed)),
         removed=tuple(reversed(removed)),
@@ -121,23 +144,51 @@ def told(person: Person) -> str:
     return f"{person.dataset}:{person.subject}"
 
 
-def _learnt(uses: Sequence[Use], entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
-    """(names of the runs that learnt from somebody, contents of the face crops that hold them)."""
-    runs = {use.directory.name for use in uses if use.kind == "run"}
-    faces = {use.directory for use in uses if use.kind == "faces"}
-    return sorted(runs), sorted(entry.content for entry in entries if entry.path in faces and entry.content)
+def _with_runs(withdrawal: Withdrawal, uses: Sequence[Use], entries: Sequence[Entry]) -> Withdrawal:
+    """With the face crops that hold somebody, and the runs by what each has to do with them.
+
+    What was said of a run before stands. A run that began while they were being forgotten is told by those crops alone.
+    """
+    crops = {use.directory for use in uses if use.kind in ("faces", "stream")}
+    faces = {*withdrawal.faces, *(entry.content for entry in entries if entry.path in crops and entry.content)}
+    role_of = {use.directory.name: use.role for use in uses if use.kind == "run"}
+    given = {entry.path.name for entry in entries if entry.folder == "runs" and entry.inputs & faces}
+    new = (given | role_of.keys()) - {*withdrawal.runs, *withdrawal.unsure, *withdrawal.spared}
+    runs = {name for name in new if role_of.get(name) in ("train", "valid", "start")}
+    unsure = {name for name in new - runs if name in role_of or not uses}
+    return replace(
+        withdrawal,
+        runs=tuple(sorted({*withdrawal.runs, *runs})),
+        unsure=tuple(sorted({*withdrawal.unsure, *unsure})),
+        spared=tuple(sorted({*withdrawal.spared, *(new - runs - unsure)})),
+        faces=tuple(sorted(faces)),
+    )
 
 
-def _affected(entries: Sequence[Entry], holders: set[Path], withdrawn: dict[str, str]) -> list[Entry]:
+def _naming(entries: Sequence[Entry], people: Sequence[Person]) -> tuple[str, ...]:
+    """The runs that have one of these people among their classes."""
+    descriptions = {entry: entry.path / DESCRIPTION for entry in entries if entry.folder == "runs"}
+    named = {
+        entry: {Person(entry.dataset, name) for name in json.loads(file.read_text())["classes"]}
+        for entry, file in descriptions.items()
+        if file.exists()
+    }
+    return tuple(entry.path.name for entry in named if named[entry].intersection(people))
+
+
+def _affected(entries: Sequence[Entry], holders: set[Path], faces: set[str], withdrawn: dict[str, str]) -> list[Entry]:
     """What cannot stay, in the order of the stages: what holds somebody, and what was made of that.
 
     Every catalog of the data sets is among them, as each goes on under another name, and what was left half made of
     their pictures.
+
+    Args:
+        faces: contents of face crops that hold somebody, or held them.
     """
-    found, contents = list[Entry](), set[str]()
+    found, contents = list[Entry](), set(faces)
     for entry in entries:
-        is_holder = entry.path in holders or bool(entry.inputs & contents)
-        if entry.folder not in KEPT and (is_holder or _is_outdone(entry, withdrawn)):
+        is_holder = entry.path in holders or (entry.folder not in KEPT and bool(entry.inputs & contents))
+        if is_holder or _is_outdone(entry, withdrawn):
             found.append(entry)
             if is_holder and entry.content:
                 contents.add(entry.content)
@@ -151,17 +202,11 @@ def _is_outdone(entry: Entry, withdrawn: dict[str, str]) -> bool:
     """
     if entry.state == "half removed":
         return True
-    if entry.folder not in ("catalogs", "faces", "streams") or _dataset_of(entry) not in withdrawn:
+    if entry.folder not in ("catalogs", "faces", "streams") or entry.dataset not in withdrawn:
         return False
     if entry.state != "finished":
         return True
-    return entry.folder == "catalogs" and (
-        read_manifest(entry.path).config.get(WITHDRAWN) != withdrawn[_dataset_of(entry)]
-    )
-
-
-def _dataset_of(entry: Entry) -> str:
-    return entry.path.name.lstrip(".").split("-")[0]
+    return entry.folder == "catalogs" and (read_manifest(entry.path).config.get(WITHDRAWN) != withdrawn[entry.dataset])
 
 
 def _rewritable(entries: Sequence[Entry]) -> list[Entry]:
@@ -193,7 +238,7 @@ def forget(home: Path, plan: Forgetting) -> dict[str, str]:
     catalog_of = {entry.content: entry for entry in plan.rewritten if entry.folder == "catalogs"}
     for entry in plan.rewritten:
         if entry.folder == "catalogs":
-            made[entry.name] = rewrite_catalog(entry.path, plan.samples, plan.withdrawn[_dataset_of(entry)])
+            made[entry.name] = rewrite_catalog(entry.path, plan.samples, plan.withdrawn[entry.dataset])
         else:
             catalog = catalog_of[read_manifest(entry.path).inputs["catalog"]]
             made[entry.name] = rewrite_faces(entry.path, plan.samples, catalog.path, made[catalog.name])

@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from fer_core.asked_pictures import PictureSource
 from fer_core.directories import read_columns
 from fer_core.errors import InputError
-from fer_core.ingest import decode, escaped
+from fer_core.ingest import escaped
 from fer_core.levels import embedding_matrix
 from fer_core.predictor import Cut, Predictor
 from fer_core.scoring import PREDICTIONS, Listing
@@ -69,16 +68,10 @@ def training_gallery(predictor: Predictor, faces: TrainingFaces | None) -> Galle
         expression = sub_class = [None] * len(name)
 
     def crops(names: Sequence[str]) -> dict[str, np.ndarray]:
-        encoded = {name: None if faces is None else faces.encoded(row_of[name]) for name in names}
-        return {name: _decoded(data) for name, data in encoded.items() if data is not None}
+        looked_up = {name: None if faces is None else faces.crop(row_of[name]) for name in names}
+        return {name: crop for name, crop in looked_up.items() if crop is not None}
 
     return Gallery("training faces", name, expression, sub_class, level.embedding_ND, crops)
-
-
-def _decoded(data: bytes) -> np.ndarray:
-    image = decode(data)
-    assert image is not None, "it was encoded here"
-    return image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
 
 
 def scored_crops(predictor: Predictor, source: PictureSource, listing: Listing) -> Crops:

@@ -1,5 +1,7 @@
 """The options of the gate."""
 
+from typing import Literal
+
 from pydantic import Field, field_validator
 
 from fer_core.options import Frozen
@@ -17,7 +19,12 @@ class GateOptions(Frozen):
         gt=0,
         lt=1,
         description="the loss of recall that is bearable in a class: what surely lost, perhaps more than that, is "
-        "refused; classes with too few rows to tell are named; ours",
+        "refused; classes that have too few rows, or too wide an interval, to tell are named; ours",
+    )
+    untold_classes: Literal["pass", "refuse"] = Field(
+        "pass",
+        description="a candidate of which it cannot be told of every class whether it lost more recall than "
+        "--class-margin; refuse asks for strict non-inferiority: every class is shown to hold its recall",
     )
     max_slowdown: float = Field(
         1.5,

@@ -76,6 +76,11 @@ class Entry:
         """Its path below the home."""
         return f"{self.folder}/{self.path.name}"
 
+    @property
+    def dataset(self) -> str:
+        """What its own name begins with: the data set, or below scores/ and drift/ the name of the model."""
+        return self.path.name.lstrip(".").split("-")[0]
+
 
 class _Said(NamedTuple):
     """What a directory says of itself."""

@@ -2,18 +2,15 @@
 
 import hashlib
 import heapq
-import io
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image, UnidentifiedImageError
 
 from fer_core.datasets import REGISTRY
 from fer_core.datasets.base import Record, Rejected
@@ -21,14 +18,10 @@ from fer_core.datasets.folders import files_below, key_of
 from fer_core.errors import InputError
 from fer_core.files import write_table
 from fer_core.overlay import NOTHING, Overlay
+from fer_core.pictures import opened
 from fer_core.records import SAMPLE_SCHEMA, SET_ASIDE_SCHEMA, sample_id
 from fer_core.withdrawals import WITHDREW
 
-MAX_PIXELS = 50_000_000
-"""A picture beyond this is set aside before it is decoded: it would take gigabytes, and no face set has one."""
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
-TOO_LARGE = "picture is too large"
-NOT_A_PICTURE = f"not a {', '.join(FORMATS)} picture"
 SCAN = "scan"
 """The folder of a catalog under way that holds what is to be read."""
 SCAN_SCHEMA = pa.schema([field for field in SAMPLE_SCHEMA if field.name != "image"])
@@ -249,12 +242,9 @@ def read_record(dataset: str, source: Path | None, row: dict[str, Any], overlay:
         picture = REGISTRY[dataset].picture(source, row)
     except OSError as error:
         return Rejected(key, "file cannot be read", error.strerror or str(error))
-    problem = picture_problem(picture.image)
-    if problem:
-        return Rejected(key, *problem)
-    image = decode(picture.image)
-    if image is None:
-        return Rejected(key, "damaged or truncated picture")
+    image = opened(picture.image)
+    if isinstance(image, tuple):
+        return Rejected(key, *image)
     content = hashlib.sha256(picture.image).hexdigest()
     known = {
         **row,
@@ -269,31 +259,3 @@ def read_record(dataset: str, source: Path | None, row: dict[str, Any], overlay:
     }
     corrected = overlay.corrections.applied(known)
     return corrected if isinstance(corrected, Rejected) else Read(corrected, image)
-
-
-def picture_problem(data: bytes) -> tuple[str, str] | None:
-    """(reason, detail) why bytes are not a picture that may be decoded, or None. Looks at the header alone."""
-    if not data:
-        return "empty file", ""
-    try:
-        header = Image.open(io.BytesIO(data), formats=FORMATS)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        return TOO_LARGE, str(error)
-    except UnidentifiedImageError:  # its text holds an address, and what is set aside is to be the same every time
-        return NOT_A_PICTURE, ""
-    except (OSError, ValueError, SyntaxError) as error:
-        return NOT_A_PICTURE, str(error)
-    if header.width * header.height > MAX_PIXELS:
-        return TOO_LARGE, f"{header.width} x {header.height}, at most {MAX_PIXELS} pixels"
-    return None
-
-
-def decode(data: bytes) -> np.ndarray | None:
-    """Decode to uint8 (H, W) grey or (H, W, 3) RGB, as stored; None where the bytes are damaged or cut short."""
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_ANYCOLOR)
-    except cv2.error:
-        return None
-    if image is None or image.ndim not in (2, 3):
-        return None
-    return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -13,6 +13,9 @@ from fer_core.evaluation.measure import KNN_K
 from fer_core.evaluation.neighbours import nearest
 from fer_core.world import ALONE, World
 
+LABEL_AUDIT = "label_audit.csv"
+"""The file of `audit_table`."""
+
 
 @dataclass(frozen=True, eq=False)
 class LabelAudit:
@@ -67,24 +70,40 @@ def audit_labels(
 
 
 def audit_table(
-    audit: LabelAudit, sample_id: np.ndarray, classes: Sequence[str], source_path: Sequence[str | None] | None = None
+    audit: LabelAudit,
+    sample_id: np.ndarray,
+    classes: Sequence[str],
+    source_path: Sequence[str | None] | None = None,
+    said: Sequence[str] | None = None,
 ) -> pa.Table:
-    """One row a suspect, worst first: sample_id, source_path, label, proposed, share, neighbour_id, corrected, note.
+    """One row a suspect, worst first, labels by name.
 
-    The last two are empty: filled in, the table is a file of corrections, see corrections.read_corrections.
-    `sample_id` and `source_path` are those of all N audited images; a path that is not known is null. Labels are told
-    by name. Raises ValueError where paths and ids do not match.
+    Columns: sample_id, source_path, label (what the data set says, which corrections are checked against), trained
+    (what the image was trained with: another where it was corrected before or estimated), proposed, share,
+    neighbour_id, and corrected and note, which are empty: filled in, the table is a file of corrections, see
+    corrections.read_corrections.
+
+    Args:
+        sample_id: of all N audited images, as are the next two.
+        source_path: null where it is not known.
+        said: what the data set says; None: what was trained with.
+
+    Raises:
+        ValueError: paths or labels and ids do not match.
     """
-    if source_path is not None and len(source_path) != len(sample_id):
-        raise ValueError(f"{len(source_path)} paths of {len(sample_id)} images.")
-    names = np.array(classes)
+    for what, of_images in (("paths", source_path), ("labels", said)):
+        if of_images is not None and len(of_images) != len(sample_id):
+            raise ValueError(f"{len(of_images)} {what} of {len(sample_id)} images.")
+    trained = np.array(classes)[audit.label]
     paths = [None if source_path is None else source_path[row] for row in audit.index]
+    labels = trained if said is None else [said[row] for row in audit.index]
     return pa.table(
         {
             "sample_id": pa.array(sample_id[audit.index], pa.string()),
             "source_path": pa.array(paths, pa.string()),
-            "label": pa.array(names[audit.label], pa.string()),
-            "proposed": pa.array(names[audit.proposed], pa.string()),
+            "label": pa.array(labels, pa.string()),
+            "trained": pa.array(trained, pa.string()),
+            "proposed": pa.array(np.array(classes)[audit.proposed], pa.string()),
             "share": pa.array(audit.share, pa.float64()),
             "neighbour_id": pa.array(sample_id[audit.neighbour], pa.string()),
             "corrected": pa.nulls(len(audit), pa.string()),

@@ -1,7 +1,7 @@
 """Whose pictures went into what: from a person, or a picture, to all in a home that holds them or learnt from them.
 
-A sample id is a hash of a picture and its key in the source, so it is the same in every directory of every run. Scores
-and experiments are not looked at: their rows name no picture of a data set.
+A sample id is a hash of a picture and its key in the source, so it is the same in every directory of every run. What is
+made of other pictures names none of a data set: scores, and albums and sheets of them.
 """
 
 from collections import defaultdict
@@ -15,19 +15,24 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
+from fer_core.album import ALBUM
+from fer_core.ancestry import network_of
 from fer_core.directories import read_manifest
 from fer_core.errors import InputError
 from fer_core.folds import Part
 from fer_core.housekeeping import KIND_OF, Entry, survey
+from fer_core.label_audit import LABEL_AUDIT
 from fer_core.methods import Recipe
 from fer_core.reading import FaceTable
-from fer_core.runs import NETWORK, read_description
+from fer_core.retrieval import NEAREST
+from fer_core.runs import read_description
 from fer_core.training import TrainingPlan
 from fer_core.tuple_shards import FIVE, TRIPLET
 
 ID_COLUMNS = {"sample_id", "neighbour_id", *FIVE, *TRIPLET}
 """Columns of the files of any directory that name pictures; the two of a pair stand with a bar between."""
-LABEL_AUDIT = "label_audit.csv"
+OF_GALLERIES = {ALBUM, NEAREST}
+"""Files whose source_path is of a training face its sample id."""
 
 Role = Literal["held", "train", "valid", "test", "start", "not known"]
 
@@ -46,9 +51,10 @@ class Use:
     Attributes:
         directory: where it is.
         kind: a value of housekeeping.KIND_OF.
-        role: held: it stores them, or tuples of them; train, valid, test: a run, its level or an evaluation learnt from
-            them, was watched by them or was measured by them; start: the run went on from a network that had learnt
-            from them; not known: a run on their data set of which it cannot be told any more.
+        role: held: it stores or shows them, or tuples of them; train, valid, test: a run, its level or an evaluation
+            learnt from them, was watched by them or was measured by them; start: the run went on from a network that
+            had learnt from them; not known: a run on their data set of which it cannot be told any more, or one that
+            went on from it.
         pictures: how many of them.
         rows: how many rows of its files name them; of a run how many it was given, each angle one.
     """
@@ -105,21 +111,21 @@ def uses_of_samples(home: Path, samples: Collection[str]) -> list[Use]:
     """
     wanted, entries = frozenset(samples), survey(home, {})
     found = {entry.name: _uses_by_files(entry, wanted) for entry in entries}
-    datasets = {_dataset_of(entry.path) for entry in entries if found[entry.name]}
+    datasets = {entry.dataset for entry in entries if found[entry.name] and entry.folder != "scores"}
     for entry in entries:
-        if entry.folder == "runs" and _dataset_of(entry.path) in datasets:
+        if entry.folder == "runs" and entry.dataset in datasets:
             found[entry.name] = _uses_of_run(entry, entries, found, wanted)
-    for run in _gone_on_from(entries, {name for name, uses in found.items() if any(map(_is_learning, uses))}):
-        found[run.name] = [Use(run.path, "run", "start", 0, 0)]
+    _add_later_runs(entries, found, {"not known"}, "not known")
+    _add_later_runs(entries, found, {"train", "valid"}, "start")
     return [use for entry in entries for use in found[entry.name]]
 
 
-def _is_learning(use: Use) -> bool:
-    return use.kind == "run" and use.role in ("train", "valid")
-
-
-def _dataset_of(path: Path) -> str:
-    return path.name.lstrip(".").split("-")[0]
+def _add_later_runs(entries: list[Entry], found: dict[str, list[Use]], roles: set[Role], role: Role) -> None:
+    """Give a role to the runs that went on from one of `roles`, where nothing is known of them by their own rows."""
+    earlier = {name for name, uses in found.items() if any(use.kind == "run" and use.role in roles for use in uses)}
+    for run in _gone_on_from(entries, earlier):
+        if {use.role for use in found[run.name]} <= {"not known"}:
+            found[run.name] = [Use(run.path, "run", role, 0, 0)]
 
 
 def _uses_by_files(entry: Entry, wanted: frozenset[str]) -> list[Use]:
@@ -156,7 +162,8 @@ def _read(file: Path, columns: list[str] | None) -> pa.Table:
         if file.suffix == ".csv":
             table = pa_csv.read_csv(file)
             return table.select([name for name in table.column_names if name in ID_COLUMNS])
-        own = columns or [name for name in pq.read_schema(file).names if name in ID_COLUMNS]
+        naming = ID_COLUMNS | {"source_path"} if file.name in OF_GALLERIES else ID_COLUMNS
+        own = columns or [name for name in pq.read_schema(file).names if name in naming]
         return pq.read_table(file, columns=own, partitioning=None)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{file} is not readable, so whose pictures it holds is not known: {error}") from error
@@ -205,16 +212,11 @@ def _uses_in(entry: Entry, faces: FaceTable, wanted: frozenset[str]) -> Iterator
             yield Use(entry.path, "run", role, len(np.unique(own)), len(own))
 
 
-def _gone_on_from(entries: list[Entry], learnt: set[str]) -> list[Entry]:
-    """The runs that began, at any remove, with the weights of one that learnt, and did not learn themselves."""
+def _gone_on_from(entries: list[Entry], names: set[str]) -> list[Entry]:
+    """The runs that began, at any remove, with the weights of one of these, and are none of them."""
     runs = [entry for entry in entries if entry.folder == "runs"]
-    reached = [entry for entry in runs if entry.name in learnt]
+    reached = [entry for entry in runs if entry.name in names]
     for earlier in reached:  # grows while it is walked
-        weights = {earlier.content, _network_of(earlier)} - {None}
+        weights = {earlier.content, network_of(earlier.path) if earlier.state == "finished" else None} - {None}
         reached += [run for run in runs if run not in reached and weights & run.inputs]
-    return [run for run in reached if run.name not in learnt]
-
-
-def _network_of(run: Entry) -> str | None:
-    """The sha256 of a finished run's network."""
-    return read_manifest(run.path).shards[NETWORK]["sha256"] if run.state == "finished" else None
+    return [run for run in reached if run.name not in names]

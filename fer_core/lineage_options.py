@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from fer_core.home_options import HomeOptions
 from fer_core.options import at_most_one
@@ -14,7 +14,7 @@ class LineageOptions(HomeOptions):
     model_name: str = Field("fer", pattern=r"^[A-Za-z0-9_-]+$", description="name in the registry")
     version: int | None = Field(None, ge=1, description="unset: the one that --alias points at")
     alias: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]+$", description="unset: champion")
-    subject: str | None = Field(None, min_length=1, description="a person, as the data set names them")
+    subject: SecretStr | None = Field(None, min_length=1, description="a person, as the data set names them")
     dataset: str | None = Field(None, description="of --subject; unset: everybody of that name")
     sample: str | None = Field(None, min_length=1, description="a picture, by its sample_id")
 

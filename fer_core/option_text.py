@@ -3,9 +3,9 @@
 import difflib
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import yaml
 from pydantic import BaseModel
@@ -56,6 +56,12 @@ def option_names(options_class: type[BaseModel], prefix: str = "") -> list[str]:
     return names
 
 
+def pair_options(options_class: type[BaseModel]) -> set[str]:
+    """The names of the options that take NAME=VALUE, once for each."""
+    fields = options_class.model_fields.items()
+    return {field.alias or name for name, field in fields if get_origin(field.annotation) is dict}
+
+
 def suggestion(name: str, names: Iterable[str]) -> str:
     """What a misspelt name may mean, at most three of `names`; where none is like it, all of them."""
     known = list(names)
@@ -63,11 +69,16 @@ def suggestion(name: str, names: Iterable[str]) -> str:
     return f"did you mean {', '.join(near)}?" if near else f"choose from {', '.join(known)}"
 
 
-def dotted(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested options as flat ones: {"mul_dml": {"slice_size": 64}} -> {"mul_dml.slice_size": 64}."""
+def dotted(values: dict[str, Any], pairs: Collection[str] = (), prefix: str = "") -> dict[str, Any]:
+    """Nested options as flat ones: {"mul_dml": {"slice_size": 64}} -> {"mul_dml.slice_size": 64}.
+
+    Args:
+        pairs: names of options that stay as they are: pair_options.
+    """
     flat: dict[str, Any] = {}
     for name, value in values.items():
-        flat |= dotted(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+        is_nested = isinstance(value, dict) and name not in pairs
+        flat |= dotted(value, (), f"{prefix}{name}.") if is_nested else {prefix + name: value}
     return flat
 
 
@@ -78,9 +89,17 @@ def plain(value: Any) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
-def as_arguments(values: dict[str, Any]) -> list[str]:
-    """Options as one writes them on the command line, each with its value: `--epochs 8`; None is left out."""
-    return [_argument(name, value) for name, value in dotted(values).items() if value is not None]
+def as_arguments(values: dict[str, Any], pairs: Collection[str] = ()) -> list[str]:
+    """Options as one writes them on the command line, each with its value: `--epochs 8`; None is left out.
+
+    Args:
+        pairs: names of options that take NAME=VALUE, once for each: pair_options.
+    """
+    made: list[str] = []
+    for name, value in dotted(values, pairs).items():
+        several = [f"{key}={plain(one)}" for key, one in value.items()] if name in pairs else [value]
+        made += [_argument(name, one) for one in several if one is not None]
+    return made
 
 
 def _argument(name: str, value: Any) -> str:

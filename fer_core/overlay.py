@@ -27,16 +27,6 @@ NOTHING = Overlay()
 """The source as it is."""
 
 
-def check_scanned(corrections: Corrections, scan: Path) -> None:
-    """Compare the corrected source paths with what was found in a source, before a picture is read.
-
-    Raises:
-        InputError: one is not there.
-    """
-    if corrections.by_path:
-        corrections.require_paths(_cells(scan, "*.parquet", "source_path"))
-
-
 def count_corrected(corrections: Corrections, catalog: Path) -> int:
     """How many rows of a catalog have been given another label.
 

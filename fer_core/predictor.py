@@ -15,9 +15,9 @@ from fer_core.faces.finding import Cropping, Face, find_faces
 from fer_core.faces.placement import by_frame
 from fer_core.faces.warp import crops_of
 from fer_core.folding import folded
-from fer_core.ingest import decode, picture_problem
 from fer_core.levels import Level, read_level
 from fer_core.patches import Patches
+from fer_core.pictures import in_colour, opened
 from fer_core.runs import load_network, read_description
 
 NEIGHBOURS = 11
@@ -146,9 +146,9 @@ class Predictor:
             yield self._cropped(opened)
 
     def _opened(self, picture: Content, landmarks: np.ndarray | None) -> _Opened | Unusable:
-        image = picture if isinstance(picture, np.ndarray | Unusable) else _decoded(picture)
-        if isinstance(image, Unusable):
-            return image
+        image = picture if isinstance(picture, np.ndarray | Unusable) else opened(picture)
+        if isinstance(image, tuple):
+            return image if isinstance(image, Unusable) else Unusable("read", *image)
         row = self._row(landmarks)
         return row if isinstance(row, Unusable) else _Opened(image, row)
 
@@ -239,16 +239,7 @@ class Predictor:
         if isinstance(face, str):
             return Unusable("cropped", face)
         crop = crops_of(image, face.placement, self.description.face_size)[0]
-        colour = crop if crop.ndim == 3 else np.repeat(crop[:, :, None], 3, axis=2)
-        return Cut(colour, face.num_faces, face.box)
-
-
-def _decoded(picture: bytes) -> np.ndarray | Unusable:
-    problem = picture_problem(picture)
-    if problem:
-        return Unusable("read", *problem)
-    image = decode(picture)
-    return Unusable("read", "damaged or truncated picture") if image is None else image
+        return Cut(in_colour(crop), face.num_faces, face.box)
 
 
 def _required(at: int, cut: Cut | Unusable) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The faces that a model was trained on, to be looked at: those of its level, as long as their directory stands."""
 
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -11,9 +12,7 @@ from fer_core.reading import open_pictures, without_margin
 
 
 class TrainingFaces:
-    """Face crops by their place in a level.
-
-    Not for use by several threads at once.
+    """Face crops by their place in a level; of several threads that ask, one is answered at a time.
 
     Args:
         directory: the finished faces directory that the model was trained on; it may hold more.
@@ -29,9 +28,10 @@ class TrainingFaces:
         place_of = dict(zip(rows["sample_id"].take(upright).to_pylist(), upright.tolist(), strict=True))
         self._place_N = [place_of.get(name) for name in level.sample_id.tolist()]
         self._pictures, self._margin = open_pictures(directory), read_manifest(directory).config.get("margin", 0)
+        self._lock = Lock()
 
-    def encoded(self, row: int) -> bytes | None:
-        """The upright crop of a row of the level as PNG or JPEG; None where the directory no longer holds it.
+    def crop(self, row: int) -> np.ndarray | None:
+        """The upright crop of a row of the level, uint8 (S, S, 3) RGB; None where the directory no longer holds it.
 
         Raises:
             InputError: its bytes are not those that were written.
@@ -39,4 +39,14 @@ class TrainingFaces:
         place = self._place_N[row]
         if place is None:
             return None
-        return encode(without_margin(self._pictures.images([place]), self._margin)[0])
+        with self._lock:
+            return without_margin(self._pictures.images([place]), self._margin)[0]
+
+    def encoded(self, row: int) -> bytes | None:
+        """The same as PNG or JPEG.
+
+        Raises:
+            InputError: as crop.
+        """
+        crop = self.crop(row)
+        return None if crop is None else encode(crop)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from fer_core.errors import InputError
 from fer_core.files import digest_of, write_bytes
@@ -36,6 +37,8 @@ class Withdrawal:
         digest: of the person's name.
         time: when, UTC.
         runs: names of the run directories of this home that had learnt from the person by then.
+        unsure: names of those of which that cannot be told any more, or that began meanwhile.
+        spared: names of those that had not learnt from the person, though they were trained on such face crops.
         faces: contents of the face crops that held the person by then.
     """
 
@@ -44,6 +47,8 @@ class Withdrawal:
     digest: str
     time: str
     runs: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
+    spared: tuple[str, ...] = ()
     faces: tuple[str, ...] = ()
 
     def is_of(self, dataset: str, subject: str | None) -> bool:
@@ -51,11 +56,11 @@ class Withdrawal:
         return dataset == self.dataset and subject is not None and _hashed(self.salt, dataset, subject) == self.digest
 
 
-def withdrawal_of(dataset: str, subject: str, runs: Sequence[str] = (), faces: Sequence[str] = ()) -> Withdrawal:
+def withdrawal_of(dataset: str, subject: str) -> Withdrawal:
     """A person's withdrawal, now, by a new salt."""
     salt = secrets.token_hex(16)
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return Withdrawal(dataset, salt, _hashed(salt, dataset, subject), now, tuple(runs), tuple(faces))
+    return Withdrawal(dataset, salt, _hashed(salt, dataset, subject), now)
 
 
 @functools.lru_cache(maxsize=2**16)
@@ -73,17 +78,22 @@ def read_withdrawals(home: Path, dataset: str | None = None) -> tuple[Withdrawal
     made = []
     for number, line in enumerate(file.read_text().splitlines() if file.exists() else (), start=1):
         try:
-            values = json.loads(line)
-            made.append(Withdrawal(**{**values, "runs": tuple(values["runs"]), "faces": tuple(values["faces"])}))
-        except (ValueError, TypeError, KeyError):
+            values: dict[str, Any] = json.loads(line)
+            told: dict[str, Any] = {name: tuple(own) if isinstance(own, list) else own for name, own in values.items()}
+            made.append(Withdrawal(**told))
+        except (ValueError, TypeError, AttributeError):
             raise InputError(f"{file} line {number} is damaged; restore the file from a backup") from None
     return tuple(one for one in made if dataset in (None, one.dataset))
 
 
 def add_withdrawals(home: Path, new: Sequence[Withdrawal]) -> None:
-    """Put withdrawals at the end of a home's list; all of them or, where this is cut off, none."""
+    """Put withdrawals at the end of a home's list, or in place of what it says of the same ones.
+
+    All of them or, where this is cut off, none.
+    """
     with alone(lock_of(home / FILE)):
-        lines = [json.dumps(asdict(one), sort_keys=True) + "\n" for one in (*read_withdrawals(home), *new)]
+        every = {one.digest: one for one in (*read_withdrawals(home), *new)}
+        lines = [json.dumps(asdict(one), sort_keys=True) + "\n" for one in every.values()]
         write_bytes(home / FILE, "".join(lines).encode())
 
 

@@ -34,10 +34,11 @@ COMMANDS = (
     "directories",
     "serve",
     "export",
+    "judge",
 )
 """Each has its options in flows.cli.OPTIONS, and its flow by that name in flows.commands."""
-WITHOUT_ENGINES = ("serve", "export")
-"""These are functions in flows.serving: they hand on what stands in the registry, and no engine is started for them."""
+WITHOUT_ENGINES = ("serve", "export", "judge")
+"""These are functions in flows.serving, `judge` in flows.judging: no engine is started for what they do."""
 INCOMPLETE, BAD_INPUT, INTERRUPTED = 1, 2, 130
 LEAST_FREE_BYTES = 2**20
 
@@ -114,11 +115,11 @@ def _is_disk_full(error: Exception, home: Path) -> bool:
 
 def _run_plainly(command: str, options: Any, started: float) -> dict[str, Any]:
     """Run a command that is no flow."""
-    serving = importlib.import_module("flows.serving")
+    own = importlib.import_module("flows.judging") if command == "judge" else importlib.import_module("flows.serving")
     prefect_engine = importlib.import_module("infra.prefect_engine")
     with prefect_engine.secrets_of_block():
         start_up = round(time.perf_counter() - started, 3)
-        values = getattr(serving, command)(options)
+        values = getattr(own, command)(options)
     return values | {"seconds": {"start_up": start_up, **values["seconds"]}}
 
 

@@ -5,7 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
@@ -26,8 +26,9 @@ from fer_core.config import (
 from fer_core.errors import InputError
 from fer_core.experiments.options import ExperimentOptions
 from fer_core.gallery_options import AlbumOptions, RetrieveOptions
+from fer_core.judge_options import JudgeOptions
 from fer_core.lineage_options import LineageOptions
-from fer_core.option_text import option_names, read_options, suggestion
+from fer_core.option_text import option_names, pair_options, read_options, suggestion
 from fer_core.options import merged
 from fer_core.serve_options import ExportOptions, ServeOptions
 from fer_core.watch_options import WatchOptions
@@ -50,6 +51,7 @@ OPTIONS: dict[str, type[HomeOptions]] = {
     "directories": DirectoriesOptions,
     "serve": ServeOptions,
     "export": ExportOptions,
+    "judge": JudgeOptions,
 }
 """Of each command."""
 VALUES = {
@@ -66,6 +68,7 @@ VALUES = {
 """What --help calls a value of a type."""
 VALUES_OF = {
     **dict.fromkeys(("--config", "--corrections", "--pairs", "--query", "--votes", "--weights"), "FILE"),
+    **dict.fromkeys(("--answers", "--export", "--questions"), "FILE"),
     "--stream": "URI",
 }
 """What --help calls the value of an option whose type says too little."""
@@ -140,8 +143,7 @@ def _pairs_as_json(arguments: list[str], options_class: type[BaseModel]) -> list
     Raises:
         InputError: such an option is followed by no pair.
     """
-    fields = options_class.model_fields.items()
-    taking = ["--" + (field.alias or name) for name, field in fields if get_origin(field.annotation) is dict]
+    taking = ["--" + name for name in pair_options(options_class)]
     found, rest = list[str](), iter(arguments)
     for argument in rest:
         option, is_joined, pair = argument.partition("=")

@@ -15,6 +15,7 @@ from fer_core.config import (
     SubdivideOptions,
     TrainOptions,
 )
+from fer_core.errors import InputError
 from fer_core.evaluation.cross_validation import cross_validation
 from fer_core.watch_options import WatchOptions
 from flows import stages
@@ -25,13 +26,14 @@ from flows.galleries import retrieve as retrieve
 from flows.lineage import lineage as lineage
 from flows.scoring import score as score
 from flows.summary import Summary
+from infra.progress import logger
 from tasks.cards import write_card
 from tasks.forgetting import forget_people
 from tasks.housekeeping import choose_removable, prove_directories, remove_directories, survey_home
 from tasks.inspection import inspect_source, prove_catalog, prove_faces
 from tasks.promotion import UNPROVEN, promote_if_better
 from tasks.registry import register_model
-from tasks.rollback import roll_back
+from tasks.rollback import Rollback, roll_back
 from tasks.watching import look_at_scores, look_at_source, remember, say_triggers, tell_server
 
 
@@ -151,7 +153,19 @@ def promote(options: PromoteOptions) -> dict[str, Any]:
 def rollback(options: RollbackOptions) -> dict[str, Any]:
     """Champion -> the champion before it."""
     made = roll_back(options.home, options.model_name, options.to, options.reason, options.dry_run)
+    if not options.dry_run:
+        _write_cards(options, made)
     return Summary().rollback(made).values
+
+
+def _write_cards(options: RollbackOptions, made: Rollback) -> None:
+    """Of both champions; what is rolled back from may have lost its files, and is rolled back all the same."""
+    for version in (made.rolled_back, made.after.champion):
+        assert version is not None
+        try:
+            write_card(options.home, options.model_name, version)
+        except InputError as error:
+            logger.warning("card      of version %d is not written anew: %s", version, error)
 
 
 @flow(name="directories-command")

@@ -8,7 +8,7 @@ from fer_core.experiments.options import CellPlan
 from fer_core.housekeeping import KIND_OF, Entry
 from fer_core.runs import profile_of
 from fer_core.scoring import PREDICTIONS
-from flows import descent, dry_run, forgotten, matrix
+from flows import descent, dry_run, forgotten, judged, matrix
 from flows.listing import listing
 from tasks.evaluation import REPORT
 from tasks.forgetting import Forgotten
@@ -220,6 +220,8 @@ def table(values: dict[str, Any]) -> str:
         return "\n".join(descent.lines(values))
     if "forgotten" in values:
         return "\n".join(forgotten.lines(values))
+    if "judges" in values:
+        return "\n".join(judged.lines(values))
     if "cells" in values:
         return "\n".join(matrix.planned(values) if values.get("dry_run") else matrix.lines(values))
     return listing(values) if "directories" in values else _results(values)

@@ -18,10 +18,10 @@ from fer_core.errors import InputError
 from fer_core.files import write_atomically
 from fer_core.locks import alone
 from fer_core.predictor import Predictor
+from fer_core.promotions import Aliases
 from infra.mlflow_models import LOGGED_CODE, log_model, logged_code_digest
 from infra.mlflow_refusals import plainly
 from infra.mlflow_runs import Runs
-from infra.promotion_log import Aliases
 from infra.settings import PICKLES_REFUSED, environment
 
 EXPERIMENT = "fer"
@@ -31,6 +31,11 @@ CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 def store_file(home: Path) -> Path:
     """The SQLite store of a home."""
     return home.absolute() / "mlflow" / "mlflow.db"
+
+
+def own_uri(home: Path) -> str:
+    """Of that store."""
+    return f"sqlite:///{store_file(home)}"
 
 
 def make_store(home: Path) -> None:
@@ -47,10 +52,13 @@ def make_store(home: Path) -> None:
 
 
 def _make_tables(file: Path) -> None:
-    _client(f"sqlite:///{file}").search_experiments()
+    client_of(f"sqlite:///{file}").search_experiments()
 
 
-def _client(uri: str) -> mlflow.MlflowClient:
+def client_of(uri: str) -> mlflow.MlflowClient:
+    """A client of a store, which tells of nothing but trouble."""
+    for noisy in ("mlflow", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
     return mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
@@ -115,14 +123,12 @@ class Registry:
     """
 
     def __init__(self, home: Path, uri: str | None, model_name: str) -> None:
-        for noisy in ("mlflow", "alembic"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
         if uri is None:
             make_store(home)
-        self.uri = uri or f"sqlite:///{store_file(home)}"
+        self.uri = uri or own_uri(home)
         self.model_name = model_name
         self._home = home.absolute()
-        self._client = _client(self.uri)
+        self._client = client_of(self.uri)
 
     def register(self, candidate: Candidate) -> tuple[int, bool]:
         """Log a run with the model and register it: the version, and whether one with the digest was there before."""
@@ -166,25 +172,6 @@ class Registry:
         with _pointed_at(self.uri), _but_for("RESOURCE_DOES_NOT_EXIST"):
             return self._client.get_model_version(self.model_name, str(version)).tags
         raise InputError(f"model {self.model_name} has no version {version}")
-
-    def all_tags(self) -> dict[str, dict[str, str]]:
-        """The tags of every version of every model name, by `NAME version N`.
-
-        Raises:
-            InputError: the registry does not answer.
-        """
-        found: dict[str, dict[str, str]] = {}
-        token = None
-        while True:
-            try:
-                with _pointed_at(self.uri):
-                    page = self._client.search_model_versions(page_token=token)
-            except MlflowException as error:
-                raise InputError(f"the model registry does not say what it uses: {error.message}") from error
-            found |= {f"{version.name} version {version.version}": version.tags for version in page}
-            token = page.token
-            if not token:
-                return found
 
     def set_tag(self, version: int, name: str, value: str | None) -> None:
         """Tag a version; None takes the tag away, if it is set."""
@@ -242,13 +229,15 @@ class Registry:
         """A version's model, loaded as any user of it would; its code is run.
 
         Raises:
-            InputError: it cannot be loaded, as where it is a pickle.
+            InputError: it cannot be loaded, as where it is a pickle, or has lost a file.
         """
         try:
             with _pointed_at(self.uri):
                 loaded = mlflow.pyfunc.load_model(f"models:/{self.model_name}/{version}")
-        except MlflowException as error:
-            raise InputError(f"model {self.model_name} version {version} cannot be loaded: {error.message}") from error
+        except InputError:
+            raise
+        except Exception as error:  # its own code was run on its own files, and may raise anything
+            raise InputError(f"model {self.model_name} version {version} cannot be loaded: {error}") from error
         return loaded.unwrap_python_model().predictor
 
     @contextmanager

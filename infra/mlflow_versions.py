@@ -4,10 +4,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import mlflow
 from mlflow.exceptions import MlflowException
 
 from fer_core.errors import InputError
+from infra.mlflow_engine import client_of
 from infra.mlflow_refusals import plainly
 
 
@@ -42,7 +42,7 @@ class Versions:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self._client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+        self._client = client_of(uri)
 
     def all(self) -> list[ModelVersion]:
         """By name, the newest first.

@@ -1,11 +1,13 @@
 """Aliases and tags of a model's versions, changed by moves that are logged first: no kill leaves half a move."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from fer_core.errors import InputError
+from fer_core.promotions import Action, Aliases, Move, champions_of
 from infra.mlflow_engine import CHALLENGER, CHAMPION, PREVIOUS, Registry
 from infra.progress import logger
-from infra.promotion_log import Action, Aliases, Move, PromotionLog, champions_of, log_file
+from infra.promotion_log import PromotionLog, log_file
 
 
 class Ledger:
@@ -25,7 +27,7 @@ class Ledger:
         self.registry, self.home, self.dry_run = registry, home, dry_run
         self._log = PromotionLog(log_file(home, registry.model_name))
         left = self._log.unfinished()
-        self._foreseen = left if dry_run and left is not None and self._can(left) else None
+        self._foreseen = self._without_deleted(left) if dry_run and left is not None and self._can(left) else None
         if left is not None and not dry_run:
             logger.info("promotion  what was cut off at %s is carried out: %s", left.time, left.action)
             self._finish(left)
@@ -46,7 +48,7 @@ class Ledger:
         return {name: value for name, value in tags.items() if value is not None}
 
     def champions(self) -> list[int]:
-        """The champions that lead to this one, as promotion_log.champions_of, without versions that were deleted."""
+        """The champions that lead to this one, as promotions.champions_of, without versions that were deleted."""
         return [version for version in champions_of(self._moves(), self.aliases()) if self._is_there(version)]
 
     def has_been_champion(self, version: int) -> bool:
@@ -77,18 +79,28 @@ class Ledger:
         """Each change may have been made already."""
         can = self._can(move)
         if can:
+            left = self._without_deleted(move)
             for alias in (CHAMPION, PREVIOUS, CHALLENGER):
-                self.registry.set_alias(alias, getattr(move.after, alias))
-            for version, name, value in move.tags:
+                self.registry.set_alias(alias, getattr(left.after, alias))
+            for version, name, value in left.tags:
                 self.registry.set_tag(version, name, value)
         self._log.end(move, "done" if can else "abandoned")
         return can
 
     def _can(self, move: Move) -> bool:
-        """Whether the versions that it names are there, and the champion is where it takes it from, or to."""
-        named = {move.version, *vars(move.after).values()} - {None}
-        sides = (move.before.champion, move.after.champion)
-        return all(map(self._is_there, named)) and self.registry.aliases().champion in sides
+        """Whether its champion is there, and the alias is where it takes it from, or to."""
+        before, after = move.before.champion, move.after.champion
+        return (after is None or self._is_there(after)) and self.registry.aliases().champion in (before, after)
+
+    def _without_deleted(self, move: Move) -> Move:
+        """What of a move that can be carried out is about versions that are there."""
+        named = {move.after.challenger, move.after.previous, *(version for version, _, _ in move.tags)} - {None}
+        gone = {version for version in named if version is not None and not self._is_there(version)}
+        challenger, previous = (
+            None if version in gone else version for version in (move.after.challenger, move.after.previous)
+        )
+        after = replace(move.after, challenger=challenger, previous=previous)
+        return replace(move, after=after, tags=tuple(tag for tag in move.tags if tag[0] not in gone))
 
     def _is_there(self, version: int) -> bool:
         try:

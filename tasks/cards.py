@@ -19,8 +19,8 @@ from fer_core.runs import DESCRIPTION, RunDescription
 from infra.mlflow_versions import ModelVersion, Versions
 from infra.progress import logger
 from tasks.evaluation import METRICS, PREDICTIONS
-from tasks.lineage import RECORD, all_versions, read_ancestry
-from tasks.registry import open_registry
+from tasks.lineage import RECORD, read_ancestry
+from tasks.registry import all_versions, open_registry, store_uri
 
 CARD, CARD_PAGE = "model_card.md", "model_card.html"
 
@@ -41,7 +41,7 @@ def write_card(home: Path, model_name: str, version: int) -> Path:
     papers = {RECORD: ancestry.to_json(), CARD: model_card.markdown(card), CARD_PAGE: model_card.html(card)}
     for name, text in papers.items():
         write_bytes(folder / name, text.encode())
-    store = Versions(open_registry(home, model_name).uri)
+    store = Versions(store_uri(home))
     store.log_papers(chosen, [folder / name for name in papers], _in_short(described, store.page_of(chosen, CARD)))
     logger.info("card      %s", folder / CARD_PAGE)
     return folder / CARD_PAGE

@@ -20,7 +20,7 @@ from fer_core.directories import Directory, folder_at, read_manifest, shards_of
 from fer_core.estimated_expressions import count_unknown, write_expressions
 from fer_core.estimated_identities import write_identities
 from fer_core.faces.crop import write_face_shard
-from fer_core.overlay import Overlay, check_scanned, count_corrected
+from fer_core.overlay import Overlay, count_corrected
 from fer_core.streaming import CLASS_SORTED, try_out, upload, write_class_sorted
 from fer_core.withdrawals import WITHDRAWN, digest_of_withdrawals, read_withdrawals
 from infra.dask_engine import map_partitions
@@ -49,6 +49,16 @@ def overlay_of(options: CatalogOptions) -> Overlay:
         InputError: the home's list of withdrawals, or the file of corrections, cannot be read.
     """
     return Overlay(read_withdrawals(options.home, options.dataset), read_corrections(options.corrections))
+
+
+def check_corrected_paths(options: CatalogOptions, overlay: Overlay) -> None:
+    """Compare the corrected source paths with all that the source holds, whatever is taken of it.
+
+    Raises:
+        InputError: one is not there.
+    """
+    records = options.adapter.stream(options.source, options.own)
+    overlay.corrections.require_paths(record["source_path"] for record in records if isinstance(record, dict))
 
 
 def catalog_directory(options: CatalogOptions) -> Directory:
@@ -106,12 +116,11 @@ def write_catalog(options: CatalogOptions, repair: bool = False) -> Made:
     directory, overlay = catalog_directory(options), overlay_of(options)
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
+        check_corrected_paths(options, overlay)
         source = None if options.source is None else options.source.absolute()
         partitions, rows = ingesting.write_scan(
             directory.path, records_of(options), ROWS_A_PARTITION, BYTES_A_PARTITION, source
         )
-        if options.per_class is None:  # else what is not taken is not known
-            check_scanned(overlay.corrections, directory.path / ingesting.SCAN)
         work = ((directory.path, number, options.dataset, source, overlay) for number in range(partitions))
         _map("ingest", ingesting.write_catalog_shard, work, rows)
         shutil.rmtree(directory.path / ingesting.SCAN)

@@ -1,7 +1,7 @@
 """People who withdraw their consent -> a home without them, and the models that had learnt from them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from prefect.cache_policies import NO_CACHE
 
 from fer_core.config import IngestOptions, RetrainOptions
 from fer_core.forgetting import Forgetting, forget, plan_forgetting
-from fer_core.option_text import as_arguments, dotted
+from fer_core.option_text import as_arguments, dotted, pair_options
 from infra.mlflow_versions import ModelVersion
 from infra.progress import logger
-from tasks.lineage import all_versions
+from tasks.registry import all_versions
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,14 @@ class Forgotten:
         renamed: directory that went on without these people -> its new name; of a dry run empty.
         models: run, version, aliases and retrain (a command line) of each model that had learnt from them; all but the
             run are empty for one that is not registered.
-        holders: registered versions whose own files hold rows about them, in MLflow.
+        unsure: likewise, those of which it cannot be told whether they had.
+        holders: registered versions whose own files hold rows about them, or may, in MLflow.
     """
 
     plan: Forgetting
     renamed: dict[str, str]
     models: list[dict[str, Any]]
+    unsure: list[dict[str, Any]]
     holders: list[str]
 
 
@@ -39,24 +41,32 @@ class Forgotten:
 def forget_people(options: IngestOptions) -> Forgotten:
     """Take people out of the home for good, and say which models are to be trained again.
 
+    What had begun while it was planned and done may have read their pictures, so it looks again until nothing is left.
+
     Raises:
         InputError: as plan_forgetting and forget; the registry does not answer, and nothing has been done.
     """
-    plan = plan_forgetting(options.home, [name.get_secret_value() for name in options.forget])
-    versions = all_versions(options.home)
-    renamed = {} if options.dry_run else forget(options.home, plan)
+    names = [name.get_secret_value() for name in options.forget]
+    plan, versions, renamed = plan_forgetting(options.home, names), all_versions(options.home), dict[str, str]()
+    if not options.dry_run:
+        renamed = forget(options.home, plan)
+        while not (later := plan_forgetting(options.home, names)).is_done:
+            renamed |= forget(options.home, later)
+            plan, versions = plan.followed_by(later), all_versions(options.home)
     logger.info("%-9s %d directories removed, %d rewritten", "forget", len(plan.removed), len(renamed))
     faces = {content for one in plan.listed for content in one.faces}
-    models = _models(options.home, plan, versions)
-    learnt = {model["version"] for model in models}
-    holders = [one.title for one in versions if one.title in learnt or one.tags.get("data_digest") in faces]
-    return Forgotten(plan, renamed, models, holders)
+    learnt = {run for one in plan.listed for run in one.runs}
+    models = _models(options.home, learnt, versions)
+    unsure = _models(options.home, {run for one in plan.listed for run in one.unsure} - learnt, versions)
+    titles = {model["version"] for model in (*models, *unsure)}
+    holders = [one.title for one in versions if one.title in titles or one.tags.get("data_digest") in faces]
+    return Forgotten(plan, renamed, models, unsure, holders)
 
 
-def _models(home: Path, plan: Forgetting, versions: Sequence[ModelVersion]) -> list[dict[str, Any]]:
-    """The runs that had learnt from the people, each with its versions; not those of which nothing is left."""
+def _models(home: Path, runs: Collection[str], versions: Sequence[ModelVersion]) -> list[dict[str, Any]]:
+    """Runs, each with its versions; not those of which nothing is left."""
     models: list[dict[str, Any]] = []
-    for run in sorted({run for one in plan.listed for run in one.runs}):
+    for run in sorted(runs):
         own = [version for version in versions if version.tags.get("run") == run]
         models += [
             {
@@ -76,7 +86,8 @@ def retrain_command(home: Path, version: ModelVersion) -> str | None:
     """The command line that trains a version again, on what its source holds by then; None where it is not known."""
     if "config" not in version.tags:
         return None
-    by_default = dotted(RetrainOptions.model_construct().told())
-    config = dotted(json.loads(version.tags["config"]))
+    pairs = pair_options(RetrainOptions)
+    by_default = dotted(RetrainOptions.model_construct().told(), pairs)
+    config = dotted(json.loads(version.tags["config"]), pairs)
     changed = {name: value for name, value in config.items() if by_default.get(name) != value}
-    return " ".join(["python -m flows retrain", *as_arguments({**changed, "home": str(home)})])
+    return " ".join(["python -m flows retrain", *as_arguments({**changed, "home": str(home)}, pairs)])

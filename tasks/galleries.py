@@ -11,7 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from fer_core.album import ALBUM, PAGE, write_album
 from fer_core.asked_pictures import PictureSource
 from fer_core.code_digest import code_digest
-from fer_core.directories import MANIFEST, Directory, Manifest, folder_at, read_manifest
+from fer_core.directories import Directory, Manifest, read_manifest
 from fer_core.errors import InputError
 from fer_core.files import file_sha256
 from fer_core.galleries import Crops, Gallery, no_crops, scored_crops, scored_gallery, training_gallery
@@ -78,7 +78,7 @@ def make_album(options: AlbumOptions, model: RegisteredModel, scores: Path | Non
 def _inputs(model: RegisteredModel, scores: Path | None) -> dict[str, str]:
     """The digests of what is looked through, and whether it can be shown."""
     if scores is None:
-        directory = _training_faces(model)
+        directory = model.faces()
         return {**model.content, "faces": "gone" if directory is None else read_manifest(directory).content}
     manifest = read_manifest(scores)
     if manifest.kind != "scores" or not manifest.inputs.items() >= model.content.items():
@@ -90,15 +90,10 @@ def _inputs(model: RegisteredModel, scores: Path | None) -> dict[str, str]:
 def _gallery(model: RegisteredModel, predictor: Predictor, scores: Path | None) -> Gallery:
     if scores is not None:
         return scored_gallery(scores, _crops(predictor, read_manifest(scores)))
-    directory = _training_faces(model)
+    directory = model.faces()
     if directory is None:
         logger.info("gallery   the faces that %s was trained on are gone and cannot be shown", model.title)
     return training_gallery(predictor, None if directory is None else TrainingFaces(directory, predictor.level))
-
-
-def _training_faces(model: RegisteredModel) -> Path | None:
-    directory = folder_at(model.registry.tags_of(model.version)["faces"])
-    return directory if (directory / MANIFEST).exists() else None
 
 
 def _crops(predictor: Predictor, scores: Manifest) -> Crops:

@@ -8,11 +8,9 @@ from prefect.cache_policies import NO_CACHE
 from fer_core.config import DirectoriesOptions
 from fer_core.errors import InputError
 from fer_core.housekeeping import Entry, removable, remove, survey
-from infra.mlflow_engine import store_file
 from infra.progress import logger
-from infra.settings import Settings
 from tasks.inspection import Proof, prove
-from tasks.registry import open_registry
+from tasks.registry import all_versions
 
 
 @task(cache_policy=NO_CACHE)
@@ -57,9 +55,7 @@ def remove_directories(options: DirectoriesOptions, chosen: list[Entry]) -> list
 
 
 def _survey(options: DirectoriesOptions) -> list[Entry]:
-    is_registry = Settings().mlflow_tracking_uri is not None or store_file(options.home).exists()
-    versions = open_registry(options.home, "").all_tags() if is_registry else {}
-    return survey(options.home, versions)
+    return survey(options.home, {version.title: version.tags for version in all_versions(options.home)})
 
 
 def _agreed(chosen: list[Entry]) -> bool:

@@ -12,7 +12,7 @@ from fer_core.directories import MANIFEST, damaged_files, folder_at, read_manife
 from fer_core.errors import InputError
 from fer_core.inspection import inspect
 from infra.progress import Ticker, logger
-from tasks.data import catalog_directory, faces_directory, overlay_of, records_of
+from tasks.data import catalog_directory, check_corrected_paths, faces_directory, overlay_of, records_of
 from tasks.registered import labeller_of
 
 
@@ -28,10 +28,12 @@ class Proof:
 @task(cache_policy=NO_CACHE)
 def inspect_source(options: CatalogOptions) -> dict[str, Any]:
     """Read every picture of the source and write nothing: the counts, what would be set aside, near-duplicates."""
+    overlay = overlay_of(options)
+    check_corrected_paths(options, overlay)
     source = None if options.source is None else options.source.absolute()
     total = sum(isinstance(record, dict) for record in records_of(options))
     progress = Ticker("dry run", total, "pictures")
-    return inspect(options.dataset, source, records_of(options), progress, overlay_of(options))
+    return inspect(options.dataset, source, records_of(options), progress, overlay)
 
 
 @task(cache_policy=NO_CACHE)

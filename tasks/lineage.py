@@ -14,10 +14,9 @@ from fer_core.lineage import Person, Use, people_of, uses_of_samples
 from fer_core.lineage_options import LineageOptions
 from fer_core.option_text import suggestion
 from fer_core.withdrawals import Withdrawal, read_withdrawals
-from infra.mlflow_engine import CHAMPION, store_file
+from infra.mlflow_engine import CHAMPION
 from infra.mlflow_versions import ModelVersion, Versions
-from infra.settings import Settings
-from tasks.registry import open_registry
+from tasks.registry import all_versions, open_registry, store_uri
 
 RECORD = "lineage.json"
 """What a version is made of, as it was when it was registered: logged with its run."""
@@ -91,7 +90,7 @@ def _chosen(options: LineageOptions, versions: list[ModelVersion]) -> ModelVersi
 
 def read_ancestry(home: Path, version: ModelVersion) -> tuple[Ancestry, bool]:
     """What a version is made of, and whether that was recorded when it was registered."""
-    record = Versions(_uri(home)).paper(version, RECORD)
+    record = Versions(store_uri(home)).paper(version, RECORD)
     if record is not None:
         return Ancestry.from_json(record), True
     names = {folder: version.tags[tag] for tag, folder in FOLDER_OF.items() if tag in version.tags}
@@ -101,10 +100,6 @@ def read_ancestry(home: Path, version: ModelVersion) -> tuple[Ancestry, bool]:
             copy = registry.model_file(version.version, f"{version.tags[tag]}/{MANIFEST}")
             copies[f"{FOLDER_OF[tag]}/{version.tags[tag]}"] = copy.parent
     return ancestry_of(home, names, copies), False
-
-
-def _uri(home: Path) -> str:
-    return open_registry(home, "").uri
 
 
 def _versions_of_parents(ancestry: Ancestry, versions: list[ModelVersion]) -> dict[str, list[str]]:
@@ -127,16 +122,18 @@ def trace_pictures(options: LineageOptions) -> Traces:
     Raises:
         InputError: nobody of that name is in the home, or no directory knows the picture.
     """
-    if options.sample is not None:
-        people, withdrawn, samples = list[Person](), list[Withdrawal](), frozenset({options.sample})
-    else:
-        withdrawn = [one for one in read_withdrawals(options.home, options.dataset) if _is_asked_for(one, options)]
-        pictures = _asked_people(options, withdrawn)
+    people, withdrawn, samples = list[Person](), list[Withdrawal](), frozenset({options.sample or ""})
+    if options.subject is not None:
+        subject, every = options.subject.get_secret_value(), read_withdrawals(options.home, options.dataset)
+        withdrawn = [one for one in every if one.is_of(one.dataset, subject)]
+        pictures = _asked_people(options, subject, withdrawn)
         people, samples = list(pictures), frozenset().union(*pictures.values())
     uses = uses_of_samples(options.home, samples)
     if not uses and not withdrawn:
         raise InputError(f"nothing in {options.home} has to do with a picture of sample_id {options.sample}")
-    runs = {use.directory.name for use in uses if use.kind == "run"}.union(*(one.runs for one in withdrawn))
+    runs = {use.directory.name for use in uses if use.kind == "run"}.union(
+        *((*one.runs, *one.unsure) for one in withdrawn)
+    )
     tests = {use.directory.name for use in uses if use.kind == "evaluation" and use.role == "test"}
     versions = all_versions(options.home)
     models = [version for version in versions if version.tags.get("run") in runs]
@@ -144,27 +141,12 @@ def trace_pictures(options: LineageOptions) -> Traces:
     return Traces(people, [one.time for one in withdrawn], uses, models, tested)
 
 
-def _is_asked_for(withdrawal: Withdrawal, options: LineageOptions) -> bool:
-    return withdrawal.is_of(withdrawal.dataset, options.subject)
-
-
-def _asked_people(options: LineageOptions, withdrawn: list[Withdrawal]) -> dict[Person, frozenset[str]]:
+def _asked_people(options: LineageOptions, subject: str, withdrawn: list[Withdrawal]) -> dict[Person, frozenset[str]]:
     people = people_of(options.home)
-    own = [one for one in people if one.subject == options.subject and options.dataset in (None, one.dataset)]
+    own = [one for one in people if one.subject == subject and options.dataset in (None, one.dataset)]
     if not own and not withdrawn:
         names = sorted({person.subject for person in people})
-        among = suggestion(options.subject or "", names) if names else "it holds no catalog or face crops with names"
+        among = suggestion(subject, names) if names else "it holds no catalog or face crops with names"
         of = f" of {options.dataset}" if options.dataset else ""
-        raise InputError(f"nobody{of} in {options.home} is called {options.subject}; {among}")
+        raise InputError(f"nobody{of} in {options.home} is called {subject}; {among}")
     return {person: people[person] for person in own}
-
-
-def all_versions(home: Path) -> list[ModelVersion]:
-    """Those of the registry that the environment names, else of the home's own; looking makes no registry.
-
-    Raises:
-        InputError: the registry does not answer.
-    """
-    if Settings().mlflow_tracking_uri is None and not store_file(home).exists():
-        return []
-    return Versions(_uri(home)).all()

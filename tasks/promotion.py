@@ -15,9 +15,10 @@ from prefect.runtime import flow_run
 from fer_core.errors import InputError
 from fer_core.files import digest_of
 from fer_core.gate_options import GateOptions
+from fer_core.promotions import Action, Aliases, Move
 from infra.progress import logger
 from infra.promotion_ledger import Ledger
-from infra.promotion_log import Action, Aliases, Move, now
+from infra.promotion_log import now
 from tasks.gate import judge, show_decision
 from tasks.proof import doubt_of
 from tasks.registry import git_commit, open_registry

@@ -11,11 +11,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from fer_core.config import CropOptions
-from fer_core.directories import MANIFEST, read_manifest
+from fer_core.directories import MANIFEST, folder_at, read_manifest
 from fer_core.errors import InputError
 from fer_core.predictor import Predictor
 from fer_core.runs import DESCRIPTION, RunDescription
 from infra.mlflow_engine import CHAMPION, Registry
+from infra.mlflow_versions import Versions
 from tasks.evaluation import PREDICTIONS
 from tasks.registry import open_registry
 
@@ -52,6 +53,11 @@ class RegisteredModel:
     def predictor(self) -> Predictor:
         """Load it."""
         return self.registry.predictor(self.version)
+
+    def faces(self) -> Path | None:
+        """The directory of the face crops that it was trained on; None where it is gone."""
+        directory = folder_at(self.registry.tags_of(self.version)["faces"])
+        return directory if (directory / MANIFEST).exists() else None
 
     def evaluation(self) -> pa.Table:
         """What it said of the people it was tested on."""
@@ -101,13 +107,13 @@ _OTHERWISE = {
 
 
 def _no_champion(registry: Registry) -> InputError:
-    labels = list(registry.all_tags())
-    own = [label for label in labels if label.startswith(f"{registry.model_name} version ")]
+    versions = Versions(registry.uri).all()
+    own = [version.title for version in versions if version.name == registry.model_name]
     if own:
         return InputError(
             f"model {registry.model_name} has no champion; promote one of {', '.join(own)}, or name it by its number"
         )
-    names = sorted({label.rpartition(" version ")[0] for label in labels})
+    names = sorted({version.name for version in versions})
     known = f"it holds {', '.join(names)}" if names else "it is empty: run retrain first"
     return InputError(f"there is no model {registry.model_name} in the registry {registry.uri}; {known}")
 

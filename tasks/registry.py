@@ -18,8 +18,9 @@ from fer_core.config import RetrainOptions
 from fer_core.directories import MANIFEST
 from fer_core.files import digest_of
 from fer_core.naming import params_of, title_of
-from infra.mlflow_engine import Candidate, Registry
+from infra.mlflow_engine import Candidate, Registry, own_uri, store_file
 from infra.mlflow_models import PROJECT
+from infra.mlflow_versions import ModelVersion, Versions
 from infra.progress import logger
 from infra.settings import Settings
 from tasks.evaluation import FIGURES, METRICS, PREDICTIONS, REPORT
@@ -38,6 +39,22 @@ class Registered:
 def open_registry(home: Path, model_name: str) -> Registry:
     """The registry that the environment names, else the home's own."""
     return Registry(home, Settings().mlflow_tracking_uri, model_name)
+
+
+def store_uri(home: Path) -> str:
+    """Of the registry that open_registry opens; nothing is made."""
+    return Settings().mlflow_tracking_uri or own_uri(home)
+
+
+def all_versions(home: Path) -> list[ModelVersion]:
+    """Those of the registry that open_registry opens; looking makes no registry.
+
+    Raises:
+        InputError: the registry does not answer.
+    """
+    if Settings().mlflow_tracking_uri is None and not store_file(home).exists():
+        return []
+    return Versions(store_uri(home)).all()
 
 
 @task(cache_policy=NO_CACHE)

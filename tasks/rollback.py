@@ -9,9 +9,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from fer_core.errors import InputError
+from fer_core.promotions import Aliases, cut_back
 from infra.progress import logger
 from infra.promotion_ledger import Ledger
-from infra.promotion_log import Aliases, cut_back, now
+from infra.promotion_log import now
 from tasks.promotion import new_move, show_aliases
 from tasks.registry import open_registry
 
@@ -44,7 +45,8 @@ def roll_back(home: Path, model_name: str, to: int | None, reason: str, dry_run:
         dry_run: say what would be done, write nothing.
 
     Raises:
-        InputError: there is no champion, none before it, or the named version has never been one.
+        InputError: there is no champion, none before it, the named version has never been one, or the one to go back
+            to cannot be loaded any more.
     """
     started = time.perf_counter()
     registry = open_registry(home, model_name)
@@ -68,6 +70,7 @@ def rolled_back(ledger: Ledger, to: int | None, reason: str, flow_run_id: str | 
         raise InputError(f"model {ledger.registry.model_name} has no champion, so there is nothing to roll back")
     champions = ledger.champions()
     target = _target(ledger, to, left, champions)
+    _require_usable(ledger, target)
     kept = cut_back(champions, target)
     challenger = None if aliases.challenger == target else aliases.challenger
     after = Aliases(target, challenger, kept[-2] if len(kept) > 1 else None)
@@ -90,3 +93,10 @@ def _target(ledger: Ledger, to: int | None, champion: int, champions: list[int])
     if not ledger.has_been_champion(to):
         raise InputError(f"--to {to}: it has never been the champion of {name}; `promote --version {to}` asks the gate")
     return to
+
+
+def _require_usable(ledger: Ledger, target: int) -> None:
+    try:
+        ledger.registry.predictor(target)
+    except InputError as error:
+        raise InputError(f"{error}; nothing was rolled back: name another earlier champion by --to") from error

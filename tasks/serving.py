@@ -4,7 +4,6 @@ import json
 import logging
 from typing import Any
 
-from fer_core.directories import MANIFEST, folder_at
 from fer_core.errors import InputError
 from fer_core.onnx_export import export_onnx
 from fer_core.predictor import Predictor
@@ -35,10 +34,10 @@ def open_served(options: ServeOptions) -> ServedModel:
 
 def _faces(options: ServeOptions, model: RegisteredModel, predictor: Predictor) -> TrainingFaces | None:
     wanted = is_loopback(options.host) if options.show_faces is None else options.show_faces
-    directory = folder_at(model.registry.tags_of(model.version)["faces"])
     if not wanted:
         return None
-    if not (directory / MANIFEST).exists():
+    directory = model.faces()
+    if directory is None:
         logger.info("serve     the faces that %s was trained on are gone and cannot be shown", model.title)
         return None
     return TrainingFaces(directory, predictor.level)
@@ -59,6 +58,7 @@ def _told(model: RegisteredModel, predictor: Predictor) -> dict[str, Any]:
         "metrics": [{"label": spoken(name), **metrics[name]} for name in HEADLINE if name in metrics],
         "verdict": tags.get("verdict"),
         "reason": tags.get("reason"),
+        "rolled_back": tags.get("rolled_back"),
         "git_commit": tags.get("git_commit"),
     }
 

@@ -1,5 +1,6 @@
 """The source and what was scored, against the champion -> whether a new model is wanted, and why."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from infra.mlflow_engine import CHAMPION
 from infra.prefect_events import ask_for_retrain
 from infra.progress import logger
 from tasks.made import Made, make
-from tasks.registry import open_registry
+from tasks.registry import all_versions, open_registry
 
 DRIFT, PAGE = "drift.json", "drift.html"
 FIGURES = ("drift-embeddings.png", "drift-classes.png")
@@ -73,35 +74,36 @@ def look_at_source(options: WatchOptions) -> Trigger:
 
     A version that the gate refused counts: the same files would be refused again.
     """
-    registry = open_registry(options.home, options.model_name)
-    champion = registry.version_of(CHAMPION)
+    champion = open_registry(options.home, options.model_name).version_of(CHAMPION)
     if champion is None:
         return Trigger("source", True, "there is no champion yet")
     now = source_fingerprint(options.source if options.adapter.needs_source else None)
     entries = survey(options.home, {})
-    known = {}
-    for label, tags in registry.all_tags().items():
-        name, _, version = label.rpartition(" version ")
-        if name == options.model_name and int(version) >= champion:
-            known[int(version)] = _source_of(entries, tags["data_digest"])
-    if now in known.values():
-        seen_by = max(version for version, source in known.items() if source == now)
-        return Trigger("source", False, f"no file of the source has changed since version {seen_by}")
-    if known[champion] is None:
+    known = {
+        one.version: _sources_of(entries, one.tags["data_digest"])
+        for one in all_versions(options.home)
+        if one.name == options.model_name and one.version >= champion
+    }
+    seen_by = [version for version, sources in known.items() if now in sources]
+    if seen_by:
+        return Trigger("source", False, f"no file of the source has changed since version {max(seen_by)}")
+    if not known[champion]:
         return Trigger("source", False, f"cannot be told: the catalog of version {champion} is gone from the home")
     return Trigger("source", True, f"files of the source have changed since version {champion}")
 
 
-def _source_of(entries: list[Entry], data_digest: str) -> str | None:
-    """The fingerprint of the source that faces with this content were made from; None where that is gone."""
-    of_content = {entry.content: entry for entry in entries if entry.folder in ("catalogs", "faces", "streams")}
-    waiting = [data_digest]
-    while waiting:
-        entry = of_content.get(waiting.pop())
-        if entry is not None and entry.folder == "catalogs":
-            return read_manifest(entry.path).inputs["source"]
-        waiting += [] if entry is None else entry.inputs
-    return None
+def _sources_of(entries: list[Entry], data_digest: str) -> set[str]:
+    """The fingerprints of all sources that gave the faces with this content; none where their catalogs are gone.
+
+    Files that were touched, copied or restored are another source, and their catalog has the same content.
+    """
+    made_of, sources = {data_digest}, set()
+    for entry in reversed(entries):  # what is used stands before what uses it
+        if entry.content in made_of and entry.folder == "catalogs":
+            sources.add(read_manifest(entry.path).inputs["source"])
+        elif entry.content in made_of and entry.folder in ("faces", "streams"):
+            made_of |= entry.inputs
+    return sources
 
 
 @task(cache_policy=NO_CACHE)
@@ -121,9 +123,10 @@ def look_at_scores(options: WatchOptions) -> Looked:
     reference = sample_of_test_part(evaluation)
     if reference is None:
         return _cannot_be_told(f"version {champion} was not tested on the expressions of single pictures")
-    asked = _asked_scores(options, champion)
-    looked_at = finished(options.home / "drift", "drift", options.model_name, champion)
-    rows = not_among(read_scores(asked), [path for path, _ in looked_at if (path / ACTED).exists()]) if asked else None
+    looks = finished(options.home / "drift", "drift", options.model_name, champion)
+    done = {path: manifest for path, manifest in looks if (path / ACTED).exists()}
+    asked = _asked_scores(options, champion, done.values())
+    rows = not_among(read_scores(asked), done) if asked else None
     if rows is None or not len(rows):
         return _cannot_be_told(f"version {champion} has scored nothing since the last look")
     recent = sample_of_scores(rows, options.group_by)
@@ -155,8 +158,8 @@ def _cannot_be_told(reason: str) -> Looked:
     return Looked(tuple(Trigger(kind, False, f"cannot be told: {reason}") for kind in ("embeddings", "classes")))
 
 
-def _asked_scores(options: WatchOptions, champion: int) -> dict[Path, Manifest]:
-    """The score directories that are to be looked at, with their manifests."""
+def _asked_scores(options: WatchOptions, champion: int, looks: Iterable[Manifest]) -> dict[Path, Manifest]:
+    """The score directories that are to be looked at, with their manifests; all rows of the others have been."""
     if options.scores == "latest":
         found = dict(finished(options.home / "scores", "scores", options.model_name, champion))
     else:
@@ -168,7 +171,10 @@ def _asked_scores(options: WatchOptions, champion: int) -> dict[Path, Manifest]:
                 "score anew, or leave --scores out"
             )
         found = {asked: of_champion[asked]}
-    return {path: manifest for path, manifest in found.items() if manifest.summary["rows"]}
+    seen = {content for look in looks for content in look.inputs.values()}
+    return {
+        path: manifest for path, manifest in found.items() if manifest.summary["rows"] and manifest.content not in seen
+    }
 
 
 def _write(

@@ -3,22 +3,28 @@
 import io
 
 import numpy as np
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from fer_core.assessment.base import Case
+from fer_core.corrections import NO_LABEL
 from fer_core.directories import read_columns
-from fer_core.label_audit import LabelAudit, audit_table
-from fer_core.label_audit_page import MOST_SHOWN, AuditPage, Suspect, render_audit, small_picture
+from fer_core.label_audit import LABEL_AUDIT, LabelAudit, audit_table
+from fer_core.label_audit_page import MOST_SHOWN, AuditPage, Suspect, render_audit
+from fer_core.pictures import small_picture
 
-LABEL_AUDIT, AUDIT_PAGE = "label_audit.csv", "label_audit.html"
+AUDIT_PAGE = "label_audit.html"
 
 
 def write_audit(case: Case, audit: LabelAudit) -> dict[str, bytes]:
     """File name -> content: the training faces whose neighbours carry another label, worst first."""
     sample_id, classes = case.predictor.level.sample_id, case.predictor.classes
-    known = read_columns(case.trained.directory, "part-", ["sample_id", "source_path"]).to_pydict()
-    path_of = dict(zip(known["sample_id"], known["source_path"], strict=True))
-    table = audit_table(audit, sample_id, classes, [path_of[name] for name in sample_id.tolist()])
+    columns = ["sample_id", "source_path", "expression_original", "expression"]
+    known = read_columns(case.trained.directory, "part-", columns)
+    place_of = {name: place for place, name in enumerate(known["sample_id"].to_pylist())}
+    known = known.take([place_of[name] for name in sample_id.tolist()])
+    said = pc.coalesce(known["expression_original"], known["expression"], NO_LABEL)  # an estimated one stands elsewhere
+    table = audit_table(audit, sample_id, classes, known["source_path"].to_pylist(), said.to_pylist())
     written = io.BytesIO()
     pyarrow.csv.write_csv(table, written)
     page = AuditPage(case.trained.directory.name, suspects_of(case, table.to_pylist()[:MOST_SHOWN]), len(audit))
@@ -33,7 +39,7 @@ def suspects_of(case: Case, rows: list[dict[str, object]]) -> list[Suspect]:
     row_of = {name: row for row, name in enumerate(faces.sample_id.tolist()) if faces.rotation[row] == 0}
     places = [row_of[str(row[column])] for row in rows for column in ("sample_id", "neighbour_id")]
     sources = [small_picture(image) for image in faces.images(np.array(places))]
-    told = ("sample_id", "source_path", "label", "proposed", "share")
+    told = ("sample_id", "source_path", "label", "trained", "proposed", "share")
     return [
         Suspect(**{name: row[name] for name in told}, face=face, neighbour=neighbour)  # type: ignore[arg-type]
         for row, face, neighbour in zip(rows, sources[::2], sources[1::2], strict=True)

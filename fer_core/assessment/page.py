@@ -5,6 +5,13 @@ from collections.abc import Mapping, Sequence
 from fer_core.assessment.base import Assessed, Drawn
 from fer_core.report import Published, ReportPage, render_report
 
+ELSEWHERE = (
+    "Where a model version is registered with this evaluation, its tag evaluation is the name of this page's folder, "
+    "and its MLflow run holds a copy of the page. Once the gate has judged it, decision.html lies beside that copy and "
+    "below decisions/ in the home, with links to MLflow and Prefect where these have servers."
+)
+"""What a page cannot link to, as it is finished before there is such a version."""
+
 
 def page(
     title: str,
@@ -22,7 +29,7 @@ def page(
         details: the configuration.
         set_aside: reason -> how many pictures.
         published: what the papers print of the same model on the same data.
-        notes: sentences that go before those of the assessment.
+        notes: sentences that go before those of the assessment, and of where more is found.
     """
     aside = ", ".join(f"{count} {reason}" for reason, count in set_aside.items()) or "none"
     return render_report(
@@ -34,6 +41,6 @@ def page(
             published=published,
             figures=[(figure.heading, figure.caption, figure.png) for figure in drawn],
             details=[("Configuration", list(details.items())), ("Data", [("set aside", aside)])],
-            notes=[*notes, *assessed.notes],
+            notes=[*notes, *assessed.notes, ELSEWHERE],
         )
     )

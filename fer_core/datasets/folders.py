@@ -45,13 +45,19 @@ def refuse_inside(option: str, path: Path, source: Path) -> None:
 
 
 def require_utf8(file: Path) -> None:
-    """Raise InputError where a table that people write themselves is not in UTF-8: its names would be mixed up."""
+    """Raise InputError where a table that people write themselves is not in UTF-8: its names would be mixed up.
+
+    Raises:
+        InputError: that, or it is missing, a folder, or may not be read.
+    """
     try:
         with file.open(encoding="utf-8-sig") as lines:
             for _ in lines:
                 pass
     except UnicodeDecodeError:
         raise InputError(f'{file} is not in UTF-8; save it as "CSV UTF-8"') from None
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}") from None
 
 
 def wrong_folder(source: Path, expected: str) -> InputError:

@@ -1,4 +1,7 @@
-"""Is every class still found? Non-inferiority of each class's recall, all classes at once.
+"""Is every class still found? Whether a loss of recall is proven, and whether one is ruled out, all classes at once.
+
+A candidate is refused where a loss is proven. That is weaker than non-inferiority, which asks of every class that a
+loss of the margin be ruled out; `--untold-classes refuse` asks for that.
 
 Legend: N test rows, K classes of the truth, R resamples.
 """
@@ -54,13 +57,18 @@ def least_rows(margin: float, num_tests: int) -> int:
     return math.ceil(math.log(LEVEL / 2 / num_tests) / math.log(1 - margin))
 
 
+def has_few(check: ClassCheck, margin: float, num_classes: int) -> bool:
+    """Whether a class has fewer than `least_rows` rows or fewer than `least_subjects` subjects."""
+    return check.num_rows < least_rows(margin, num_classes) or check.num_subjects < least_subjects(num_classes)
+
+
 def compare_classes(rows: Compared, margin: float) -> tuple[ClassCheck, ...]:
     """The recall of each class beside the champion's, in the order of the names.
 
     Several classes are several tests: each gets its K-th of the error (Bonferroni), so that the intervals hold
     together with 95 %, by a bootstrap over subjects. A class
 
-    - has passed where its interval lies above -margin;
+    - has passed where its interval lies above -margin: a loss of the margin is ruled out;
     - has failed where the interval reaches down to -margin or below, and lies below 0: a loss is proven, and it may be
       larger than the margin;
     - cannot be told where the interval holds both, a loss of the margin and no loss; nor where the class has fewer than
@@ -79,8 +87,7 @@ def compare_classes(rows: Compared, margin: float) -> tuple[ClassCheck, ...]:
     for name, own_N, draws_R in zip(names.tolist(), own_NK.T, draws_RK.T, strict=True):
         check, champion_recall = _recall(name, own_N, rows), float(rows.champion_N[own_N].mean())
         difference = _interval(check.recall - champion_recall, draws_R, len(names), check.num_subjects)
-        is_enough = check.num_rows >= least_rows(margin, len(names))
-        outcome = _outcome(difference, margin, is_enough)
+        outcome = _outcome(difference, margin, has_few(check, margin, len(names)))
         checks.append(replace(check, champion_recall=champion_recall, difference=difference, outcome=outcome))
     return tuple(checks)
 
@@ -107,7 +114,7 @@ def _interval(value: float, draws_R: np.ndarray, num_classes: int, num_subjects:
     return Interval(value, float(min(low, value)), float(max(high, value)))
 
 
-def _outcome(difference: Interval, margin: float, is_enough: bool) -> Outcome:
+def _outcome(difference: Interval, margin: float, is_few: bool) -> Outcome:
     if difference.low <= -margin and difference.high < 0:
         return "failed"
-    return "passed" if difference.low > (-margin if is_enough else 0) else "untold"
+    return "passed" if difference.low > (0 if is_few else -margin) else "untold"

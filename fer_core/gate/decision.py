@@ -71,7 +71,8 @@ class Decision:
             there are classes.least_subjects subjects; same where both models are right on the same rows; first where
             there is no champion and the candidate is better than always guessing the commonest class, or there is one
             subject, who can say nothing of it; within noise otherwise.
-        promote: whether the candidate becomes the champion: first or improved, and no check has failed.
+        promote: whether the candidate becomes the champion: first or improved, no check has failed, and no class is
+            untold where those are refused.
         reason: one sentence with the numbers, the failed checks and what could not be told.
         rival: what it is compared with; without a champion that is guessing.
         accuracy, rival_accuracy: of the candidate and of the rival.
@@ -80,6 +81,7 @@ class Decision:
         share_not_better: of the resamples, those in which the candidate is not better.
         mcnemar: the exact test on the same rows; it is told and decides nothing.
         class_margin: the loss of a class's recall that is bearable.
+        untold_classes: what becomes of a candidate of which that cannot be told of every class.
         classes, floors, costs: the checks; of costs none without a champion.
     """
 
@@ -95,6 +97,7 @@ class Decision:
     share_not_better: float
     mcnemar: McNemar
     class_margin: float
+    untold_classes: Literal["pass", "refuse"]
     classes: tuple[ClassCheck, ...]
     floors: tuple[FloorCheck, ...]
     costs: tuple[CostCheck, ...]

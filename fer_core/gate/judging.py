@@ -35,8 +35,8 @@ def decide(rows: Compared, options: GateOptions, metrics: Mapping[str, float], c
     verdict = _verdict(rows, difference)
     classes = compare_classes(rows, options.class_margin)
     floors, checked_costs = _check_floors(options, metrics), _check_costs(options, costs)
-    failed = failures(floors, classes, checked_costs, options.class_margin)
-    unknown = untold(classes, options.class_margin, rows.num_subjects)
+    failed = failures(floors, classes, checked_costs, options)
+    unknown = untold(rows, classes, options.class_margin)
     return Decision(
         verdict=verdict,
         promote=verdict in ("first", "improved") and not failed,
@@ -50,6 +50,7 @@ def decide(rows: Compared, options: GateOptions, metrics: Mapping[str, float], c
         share_not_better=share_not_better,
         mcnemar=mcnemar(rival_N, rows.correct_N),
         class_margin=options.class_margin,
+        untold_classes=options.untold_classes,
         classes=classes,
         floors=floors,
         costs=checked_costs,

@@ -15,6 +15,8 @@ from fer_core.report.render import inline, template
 
 OUTCOME_OF = {"improved": "passed", "first": "passed", "regressed": "failed"}
 """Of a verdict in the picture; the others cannot be told."""
+UNTOLD = {"pass": "blocks nothing", "refuse": "the candidate is refused"}
+"""What becomes of it where a class cannot be told, by --untold-classes."""
 WORDS = {"passed": "passed", "failed": "failed", "untold": "cannot be told"}
 
 
@@ -97,7 +99,7 @@ def notes_of(decision: Decision) -> list[str]:
         notes += [
             f"The intervals of all {num_classes} classes hold together with 95 % (Bonferroni). A class passes where "
             f"its interval lies above {-100 * margin:+g} points. It fails where a loss is proven that may be larger. "
-            "It cannot be told, and blocks nothing, where the interval holds both. With fewer than "
+            f"It cannot be told, and {UNTOLD[decision.untold_classes]}, where the interval holds both. With fewer than "
             f"{least_rows(margin, num_classes)} rows such a loss can stay unseen, and only a proven gain passes; fewer "
             f"than {least_subjects(num_classes)} subjects of a class prove nothing.",
             f"Fewer than {least_subjects(1)} subjects prove no gain: all of them are on one side by chance too often.",

@@ -204,12 +204,11 @@ def _shares(made: Described) -> np.ndarray | None:
 
 def _decision(made: Described) -> Section:
     verdict = made.tags.get("verdict")
-    if verdict is None:
-        return Section("Decision of the gate", ["Not decided."])
+    said = "Not decided." if verdict is None else f"{verdict}: {made.tags.get('reason', NOT_KNOWN)}"
     rival = made.tags.get("decided_against", "none")
     against = [] if rival == "none" else [f"It was compared with version {rival}."]
     taken_back = [f"Rolled back: {made.tags['rolled_back']}"] if "rolled_back" in made.tags else []
-    return Section("Decision of the gate", [f"{verdict}: {made.tags.get('reason', NOT_KNOWN)}", *against, *taken_back])
+    return Section("Decision of the gate", [said, *against, *taken_back])
 
 
 def _how_to_use(made: Described) -> Section:

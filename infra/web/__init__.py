@@ -1,1 +1,1 @@
-"""The web page of a registered model: a server for one person's browser on this machine."""
+"""The web pages: of a registered model for one person's browser, and of questions for many people's."""

@@ -1,21 +1,19 @@
 """The page and the JSON behind it."""
 
-from collections.abc import Callable
 from functools import cache
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 import cv2
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from fer_core.errors import InputError
 from fer_core.explaining import explain
 from fer_core.predictor import Predictor
 from fer_core.synthetic import Face, render
 from fer_core.training_faces import TrainingFaces
 from fer_core.vocabulary import EIGHT
 from infra.web.guard import Guard
+from infra.web.pages import add_page, add_refusals
 from infra.web.uploads import Limits, RefusedError, read_picture
 from infra.web.worker import BusyError, ModelWorker
 
@@ -46,30 +44,12 @@ def make_app(model: ServedModel, names: frozenset[str], limits: Limits) -> FastA
     """
     app = FastAPI(title="FER", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, names=names)
-    _add_page(app)
+    add_page(app, "page")
     _add_samples(app)
     _add_model(app, model, ModelWorker(limits.waiting), limits)
-    _add_refusals(app)
+    add_refusals(app)
+    _add_busy(app)
     return app
-
-
-def _add_page(app: FastAPI) -> None:
-    page, report = files("infra.web") / "page", files("fer_core.report")
-    style = (report / "style.css").read_text() + (page / "page.css").read_text()
-    for path, text, kind in (
-        ("/", (page / "page.html").read_text(), "text/html"),
-        ("/page.css", style, "text/css"),
-        ("/icon.svg", (page / "icon.svg").read_text(), "image/svg+xml"),
-        ("/page.js", (page / "page.js").read_text(), "text/javascript"),
-    ):
-        app.get(path)(_constant(text, kind))
-
-
-def _constant(text: str, kind: str) -> Callable[[], Response]:
-    def answer() -> Response:
-        return Response(text, media_type=kind)
-
-    return answer
 
 
 def _add_samples(app: FastAPI) -> None:
@@ -93,27 +73,21 @@ def _add_model(app: FastAPI, model: ServedModel, worker: ModelWorker, limits: Li
 
     @app.post("/api/predict")
     async def predict(request: Request, whole: bool = model.predictor.description.frame_is_face) -> dict[str, Any]:
-        picture = await read_picture(request, limits)
-        return await worker.run(explain, model.predictor, picture, whole)
+        return await worker.run(
+            lambda: read_picture(request, limits), lambda picture: explain(model.predictor, picture, whole)
+        )
 
     @app.get("/api/faces/{row}")
-    async def face(row: int) -> Response:
+    def face(row: int) -> Response:
+        """Beside the model's thread: faces wait for each other alone."""
         known = model.faces is not None and 0 <= row < len(model.predictor.level.sample_id)
-        data = await worker.run(model.faces.encoded, row) if known and model.faces else None
+        data = model.faces.encoded(row) if known and model.faces else None
         if data is None:
             raise RefusedError(404, "there is no such training face")
         return Response(data, media_type="image/png" if data.startswith(b"\x89PNG") else "image/jpeg")
 
 
-def _add_refusals(app: FastAPI) -> None:
-    @app.exception_handler(RefusedError)
-    def refused(request: Request, error: RefusedError) -> JSONResponse:
-        return JSONResponse({"error": error.reason}, error.status)
-
-    @app.exception_handler(InputError)
-    def bad_input(request: Request, error: InputError) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, 400)
-
+def _add_busy(app: FastAPI) -> None:
     @app.exception_handler(BusyError)
     def busy(request: Request, error: BusyError) -> JSONResponse:
         reason = "the model is busy with other pictures; try again in a moment"

@@ -51,7 +51,7 @@ class Guard:
         host = headers.get("host", "")
         if not self._is_own(host):
             return f"this server is not {host or 'without a name'}; ask it by its address, or name it with --host"
-        if "origin" in headers and urlsplit(headers["origin"]).netloc != host:
+        if "origin" in headers and not _is_at(headers["origin"], host):
             return "another site's page may not ask this server"
         return None
 
@@ -61,3 +61,10 @@ class Guard:
             return name in self.names or bool(ipaddress.ip_address(name))
         except ValueError:
             return False
+
+
+def _is_at(origin: str, host: str) -> bool:
+    try:
+        return urlsplit(origin).netloc == host
+    except ValueError:  # it is no address
+        return False

@@ -16,7 +16,7 @@ class Limits(NamedTuple):
     Attributes:
         num_bytes: of a request's body.
         seconds: until all of it is here.
-        waiting: requests that may be worked on or wait.
+        waiting: pictures that may arrive, wait or be worked on.
     """
 
     num_bytes: int = 10_000_000

@@ -79,7 +79,7 @@ def test_the_page_shows_the_faces_nearest_each_medoid_and_asks_nothing_of_the_ne
     page = (tmp_path / PAGE).read_text()
     assert page.count('<li class="medoid">') == 3
     assert page.count("<figure>") == 12
-    assert page.count('src="data:image/png;base64,') == told["shown"] == 12 - page.count("the picture is gone")
+    assert page.count('src="data:image/jpeg;base64,') == told["shown"] == 12 - page.count("the picture is gone")
     assert "<script" not in page
     assert not re.findall(r"https?://", page)
     assert "Faces &lt;of&gt; mine" in page

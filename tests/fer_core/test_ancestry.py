@@ -1,6 +1,7 @@
 """What a model is made of, and what is left of it."""
 
 import json
+import os
 import platform
 import shutil
 from pathlib import Path
@@ -54,6 +55,18 @@ def test_a_copy_tells_of_a_directory_that_is_gone(home: Home) -> None:
     found = ancestry_of(home.path, home.names, {name: copy})
     assert [origin.kind for origin in found.origins] == STAGES
     assert f"{name} is gone" not in found.gone
+
+
+@pytest.mark.parametrize(("days_of_first", "source"), [(1, "fingerprint of the source"), (3, "touched")])
+def test_of_two_sources_with_the_same_pictures_the_last_used_is_said(
+    home: Home, days_of_first: int, source: str
+) -> None:
+    catalog = home.made["catalog"]
+    other = shutil.copytree(catalog, catalog.with_name(f"ck_plus-{'0' * 16}"))
+    link(other, source="touched")
+    for path, days in ((catalog, days_of_first), (other, 2)):
+        os.utime(path / "manifest.json", times=(1e9, 1e9 - 86_400 * days))
+    assert ancestry_of(home.path, home.names, {}).source == source
 
 
 def test_the_models_before_it(home: Home) -> None:

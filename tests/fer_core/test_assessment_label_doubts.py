@@ -2,19 +2,25 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from model_fixtures import CLASSES, faces_path, make_run, one_thread  # noqa: F401
+from model_fixtures import CLASSES, face_rows, faces_path, finished, make_run, one_thread  # noqa: F401
 
 from fer_core.assessment import label_doubts
 from fer_core.assessment.base import Case
-from fer_core.assessment.label_doubts import AUDIT_PAGE, LABEL_AUDIT, write_audit
+from fer_core.assessment.label_doubts import AUDIT_PAGE, write_audit
+from fer_core.corrections import read_corrections
+from fer_core.estimated_expressions import write_expressions
 from fer_core.folds import Part
-from fer_core.label_audit import LabelAudit
-from fer_core.label_audit_page import small_picture
+from fer_core.label_audit import LABEL_AUDIT, LabelAudit
+from fer_core.pictures import small_picture
 from fer_core.predictor import Predictor
 from fer_core.reading import read_faces
+from fer_core.records import SAMPLE_SCHEMA
+from fer_core.shards import write_picture_shard
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +40,8 @@ def test_each_suspect_stands_with_its_own_face_and_its_neighbours(case):
     rows = list(csv.DictReader(io.StringIO(files[LABEL_AUDIT].decode())))
     names = case.predictor.level.sample_id.tolist()
     assert [(row["sample_id"], row["neighbour_id"]) for row in rows] == [(names[at], names[at + 1]) for at in range(5)]
-    assert [(row["label"], row["proposed"]) for row in rows[:2]] == [CLASSES[:2], CLASSES[1:]]
+    assert [(row["trained"], row["proposed"]) for row in rows[:2]] == [CLASSES[:2], CLASSES[1:]]
+    assert [row["label"] for row in rows] == [row["sample_id"].split("-")[1] for row in rows]
     assert {(row["corrected"], row["note"]) for row in rows} == {("", "")}
     page = files[AUDIT_PAGE].decode()
     table = case.trained
@@ -43,6 +50,40 @@ def test_each_suspect_stands_with_its_own_face_and_its_neighbours(case):
         (face,) = table.images([row])
         assert f'<img src="{small_picture(face)}" width="112" height="112" alt="The face' in page
     assert page.count("<fieldset") == 5
+
+
+def relabelled_faces(folder, corrected, estimated):
+    """The faces of model_fixtures where one picture was corrected before, and a model said what another expresses."""
+    said = {corrected: {"expression_original": "neutral"}, estimated: {"expression": None}}
+    rows = [
+        {**row, "source_path": f"{row['sample_id']}.png", **said.get(row["sample_id"], {})}
+        for row in face_rows().to_pylist()
+    ]
+
+    def build(path):
+        write_picture_shard(path, "part-00000.parquet", pa.Table.from_pylist(rows, schema=SAMPLE_SCHEMA))
+        write_expressions(path, lambda crops: (np.array([CLASSES[1]]), np.ones(1)), "a model", 0.5)
+
+    return finished(folder, "faces", build).path
+
+
+def test_labels_that_are_not_the_data_sets_own_can_be_corrected_by_the_table(case, tmp_path):
+    corrected, estimated = case.predictor.level.sample_id[:2].tolist()
+    faces = read_faces(relabelled_faces(tmp_path, corrected, estimated), Part(), 3)
+    files = write_audit(replace(case, trained=faces, tested=faces), planted(3))
+    rows = list(csv.DictReader(io.StringIO(files[LABEL_AUDIT].decode())))
+    assert [row["label"] for row in rows] == ["neutral", "none", rows[2]["sample_id"].split("-")[1]]
+    assert [row["trained"] for row in rows] == list(CLASSES)
+    page = files[AUDIT_PAGE].decode()
+    assert f"keep {CLASSES[0]}" in page
+    assert f"labelled {CLASSES[0]}; the data set says neutral" in page
+    assert 'data-label="neutral"' in page
+    file = tmp_path / "audit.csv"
+    file.write_text(files[LABEL_AUDIT].decode().replace(",,\n", ",contempt,\n"))
+    made = read_corrections(file)
+    for name, own in ((corrected, "neutral"), (estimated, None)):
+        row = made.applied({"sample_id": name, "source_path": f"{name}.png", "expression": own})
+        assert row["expression"] == "contempt"
 
 
 def test_the_page_holds_the_worst_alone(case, monkeypatch):

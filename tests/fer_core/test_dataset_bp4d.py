@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from fer_core.datasets.bp4d import ADAPTER, EMOTION_OF, Bp4dOptions
 from fer_core.errors import InputError
-from fer_core.ingest import decode
+from fer_core.pictures import decode
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.vocabulary import LABELS
 

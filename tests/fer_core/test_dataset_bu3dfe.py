@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from fer_core.datasets.bu3dfe import ADAPTER, Bu3dfeOptions
 from fer_core.errors import InputError
-from fer_core.ingest import decode
+from fer_core.pictures import decode
 
 
 @pytest.fixture

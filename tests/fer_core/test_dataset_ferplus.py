@@ -11,7 +11,7 @@ from layouts.checks import by_path, check, reasons
 from fer_core.datasets.base import SMALL, Rejected
 from fer_core.datasets.ferplus import ADAPTER, LABELLERS, NOT_A_FACE, SPLIT_OF_FOLDER, FerplusOptions
 from fer_core.errors import InputError
-from fer_core.ingest import decode
+from fer_core.pictures import decode
 from fer_core.vocabulary import EIGHT
 
 TRAIN = "data/FER2013Train/"

@@ -5,7 +5,7 @@ from layouts import jaffe
 
 from fer_core.datasets.jaffe import ADAPTER
 from fer_core.errors import InputError
-from fer_core.ingest import decode
+from fer_core.pictures import decode
 
 
 def test_model_and_expression_are_in_the_name(tmp_path):

@@ -8,7 +8,7 @@ from fer_core.datasets.base import Form, Pair
 from fer_core.datasets.lfw import ADAPTER, LfwOptions, form, pairs
 from fer_core.errors import InputError
 from fer_core.folds import fold_by_pairs, folds_of_pairs
-from fer_core.ingest import decode
+from fer_core.pictures import decode
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from fer_core.datasets.multi_pie import ADAPTER, YAW_OF_CAMERA, MultiPieOptions
 from fer_core.errors import InputError
-from fer_core.ingest import decode
+from fer_core.pictures import decode
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from fer_core.datasets import REGISTRY, synthetic
 from fer_core.datasets.base import MAX_FILE_BYTES, Adapter, Rejected, read_picture
 from fer_core.errors import InputError
-from fer_core.ingest import decode, picture_problem
+from fer_core.pictures import decode, picture_problem
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.vocabulary import EIGHT, EXPRESSIONS
 

@@ -9,7 +9,7 @@ from fer_core.directories import Directory
 from fer_core.errors import InputError
 from fer_core.estimated_identities import BY, IDENTITIES, read_identities, write_identities
 from fer_core.faces.warp import encode
-from fer_core.ingest import decode
+from fer_core.pictures import decode
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import write_picture_shard
 

@@ -4,7 +4,7 @@ import pytest
 
 from fer_core.faces.placement import Placement, by_frame, transform_of
 from fer_core.faces.warp import PNG_UP_TO, crops_of, encode, warp
-from fer_core.ingest import decode
+from fer_core.pictures import decode
 
 RNG = np.random.default_rng(0)
 

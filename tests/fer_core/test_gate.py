@@ -48,6 +48,8 @@ def test_a_first_need_not_be_proven_better_than_guessing():
 def test_one_subject_cannot_say_that_a_first_is_no_better_than_guessing():
     decision = decide(np.zeros(200, bool), None, TRUTH, np.full(200, "S00"))
     assert (decision.verdict, decision.promote, decision.share_not_better) == ("first", True, 1)
+    assert "; one subject says nothing of others, so a first model need not be better" in decision.reason
+    assert "one subject" not in decide(np.ones(200, bool), None, TRUTH, SUBJECTS).reason
 
 
 def test_better_on_every_subject_is_improved():

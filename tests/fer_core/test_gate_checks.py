@@ -95,10 +95,33 @@ def test_classes_that_cannot_be_told_are_named_and_block_nothing():
     decision = decide(np.where(TRUTH == "fear", CHAMPION, BETTER), class_margin=0.01)
     assert decision.promote
     assert [one.outcome for one in decision.classes] == ["untold", "passed"]
-    assert decision.reason.endswith("; too few rows of fear to tell whether recall fell by more than 0.01")
+    few = "; too few rows or subjects of fear to tell whether recall fell by more than 0.01"
+    assert decision.reason.endswith(few)
     same = decide(CHAMPION, class_margin=0.01)
     assert same.verdict == "same"
-    assert "too few rows of every class to tell" in same.reason
+    assert "too few rows or subjects of every class to tell" in same.reason
+
+
+def test_a_class_with_rows_enough_has_too_wide_an_interval():
+    """Of 100 faces of fear the candidate loses 10 and gains 11."""
+    fear = np.flatnonzero(TRUTH == "fear")
+    champion, candidate = CHAMPION.copy(), BETTER.copy()
+    champion[fear], candidate[fear] = np.arange(100) < 60, (np.arange(100) >= 10) & (np.arange(100) < 71)
+    decision = decide(candidate, champion, class_margin=0.08)
+    fears, _ = decision.classes
+    assert fears.num_rows >= gate.least_rows(0.08, 2)
+    assert fears.difference.low <= -0.08 < 0 <= fears.difference.high
+    assert decision.promote
+    assert decision.reason.endswith("; too wide an interval of fear to tell whether recall fell by more than 0.08")
+
+
+def test_classes_that_cannot_be_told_are_refused_where_that_is_asked_for():
+    rows = np.where(TRUTH == "fear", CHAMPION, BETTER)
+    decision = decide(rows, class_margin=0.01, untold_classes="refuse")
+    assert (decision.verdict, decision.promote) == ("improved", False)
+    assert "; recall of fear is not shown to hold, as --untold-classes refuse asks; too few" in decision.reason
+    assert decide(class_margin=0.05, untold_classes="refuse").promote
+    assert decide(champion=None, untold_classes="refuse").promote, "there is nothing to hold"
 
 
 def test_json_holds_every_number_and_reads_back_the_same():

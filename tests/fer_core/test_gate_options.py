@@ -30,6 +30,7 @@ def test_limits_are_given_as_numbers():
         (["--floors", "=0.5"], "name the metric"),
         (["--class-margin", "0"], "--class-margin '0': Input should be greater than 0"),
         (["--class-margin", "1"], "less than 1"),
+        (["--untold-classes", "fail"], "--untold-classes 'fail': Input should be 'pass' or 'refuse'"),
         (["--max-slowdown", "0"], "--max-slowdown"),
         (["--max-growth", "-1"], "--max-growth"),
     ],

@@ -1,5 +1,6 @@
 """A decision as people read it."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -97,6 +98,9 @@ def test_the_notes_say_what_the_numbers_go_by(against):
     html = gate.decision_page("x", against, [])
     assert "McNemar&#39;s test takes every row as independent" in html
     assert f"With fewer than {gate.least_rows(0.05, 2)} rows" in html
+    assert "cannot be told, and blocks nothing, where" in html
+    strict = dataclasses.replace(against, untold_classes="refuse")
+    assert "cannot be told, and the candidate is refused, where" in gate.decision_page("x", strict, [])
 
 
 def test_the_picture_shows_the_classes_where_there_is_a_champion(against, first):

@@ -95,6 +95,7 @@ def test_the_table_names_what_was_found():
         "sample_id": f"s{row}",
         "source_path": f"a/{row}.png",
         "label": ("fear", "anger", "disgust")[label[row]],
+        "trained": ("fear", "anger", "disgust")[label[row]],
         "proposed": ("fear", "anger", "disgust")[row % 3],
         "share": pytest.approx(audit.share[0]),
         "neighbour_id": f"s{audit.neighbour[0]}",
@@ -104,6 +105,8 @@ def test_the_table_names_what_was_found():
     assert table.num_rows == 2
     with pytest.raises(ValueError, match="1 paths of 300"):
         audit_table(audit, sample_id, ("fear", "anger", "disgust"), ["a"])
+    with pytest.raises(ValueError, match="2 labels of 300"):
+        audit_table(audit, sample_id, ("fear", "anger", "disgust"), said=["fear", "anger"])
 
 
 def test_an_empty_table_and_unknown_paths_keep_their_types():

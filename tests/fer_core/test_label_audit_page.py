@@ -16,7 +16,8 @@ import pytest
 
 from fer_core.corrections import read_corrections
 from fer_core.label_audit import LabelAudit, audit_table
-from fer_core.label_audit_page import SIDE, AuditPage, Suspect, render_audit, small_picture
+from fer_core.label_audit_page import AuditPage, Suspect, render_audit
+from fer_core.pictures import SHOWN_SIDE, small_picture
 
 CHROMIUM = shutil.which("chromium")
 GREY = np.full((48, 48, 3), 90, dtype=np.uint8)
@@ -25,7 +26,7 @@ HOSTILE = 'a,"b"/<script>alert(1)</script>\n1.png'
 
 def suspect(name: str, path: str | None = None) -> Suspect:
     picture = small_picture(GREY)
-    return Suspect(name, path, "anger", "fear", 0.6, picture, picture)
+    return Suspect(name, path, "anger", "anger", "fear", 0.6, picture, picture)
 
 
 def page(*suspects: Suspect, num_suspects: int | None = None) -> str:
@@ -66,7 +67,9 @@ def test_without_suspects_there_is_nothing_to_save() -> None:
     assert "<button" not in made
 
 
-@pytest.mark.parametrize(("height", "width", "expected"), [(48, 48, (48, 48)), (236, 118, (SIDE, SIDE // 2))])
+@pytest.mark.parametrize(
+    ("height", "width", "expected"), [(48, 48, (48, 48)), (236, 118, (SHOWN_SIDE, SHOWN_SIDE // 2))]
+)
 def test_faces_are_small(height: int, width: int, expected: tuple[int, int]) -> None:
     red = np.zeros((height, width, 3), dtype=np.uint8)
     red[..., 0] = 200

@@ -120,6 +120,31 @@ def test_a_network_that_goes_on_from_one_that_learnt_from_somebody(home: Home) -
     assert not [use for use in uses_of_subject(home.path, home.tested) if use.kind == "run"]
 
 
+def test_nor_is_it_known_of_what_went_on_from_a_run_that_is_not_known(home: Home) -> None:
+    child = write_run(home.path, "kdef-cnn", b"child", start=content(home.made["run"]), faces="of another data set")
+    shutil.rmtree(home.made["faces"])
+    shutil.rmtree(home.made["level"])
+    roles = {use.directory: use.role for use in uses_of_subject(home.path, home.trained) if use.kind == "run"}
+    assert roles == {home.made["run"]: "not known", child: "not known"}
+
+
+def test_albums_and_sheets_of_training_faces_hold_those_whom_they_show(home: Home) -> None:
+    one, other = (sorted(people_of(home.path)[Person("ck_plus", name)]) for name in (home.trained, home.tested))
+    write_gallery(home.path, "album", [*one, "of nobody"])
+    write_gallery(home.path, "nearest", [one[0], *other[:2]])
+    found = {use.directory.name.split("-")[1]: use for use in uses_of_subject(home.path, home.trained)}
+    shown = {name: (use.kind, use.role, use.pictures) for name, use in found.items() if use.kind == "scores"}
+    assert shown == {"album": ("scores", "held", 6), "nearest": ("scores", "held", 1)}
+    assert [use.pictures for use in uses_of_subject(home.path, home.tested) if use.kind == "scores"] == [2]
+
+
+def write_gallery(home: Path, kind: str, names: list[str]) -> None:
+    made = Directory(home / "scores", f"fer-{kind}", kind=kind, config={}, inputs={}, code="test")
+    made.start()
+    write_table(made.path / f"{kind}.parquet", pa.table({"source_path": names}))
+    made.finish([f"{kind}.parquet"], {})
+
+
 def test_pairs_and_tuples_name_several_pictures_a_row(home: Home) -> None:
     people = people_of(home.path)
     one, other = (sorted(people[Person("ck_plus", name)]) for name in (home.trained, home.tested))

@@ -180,6 +180,8 @@ def test_the_decision_of_the_gate() -> None:
     text = section(described(tags=taken_back), "Decision of the gate")
     assert "Rolled back: at noon: too slow" in text
     assert "compared" not in text
+    never_asked = section(described(tags={**described().tags, "rolled_back": "at noon"}), "Decision of the gate")
+    assert never_asked.split() == ["Not", "decided.", "Rolled", "back:", "at", "noon"]
 
 
 def test_what_it_must_not_be_used_for_comes_before_how_it_is_used() -> None:

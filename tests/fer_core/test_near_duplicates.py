@@ -6,7 +6,6 @@ import pytest
 
 from fer_core.datasets import REGISTRY
 from fer_core.datasets.base import read_picture
-from fer_core.ingest import decode
 from fer_core.near_duplicates import (
     MIN_CORRELATION,
     SplitOverlap,
@@ -17,6 +16,7 @@ from fer_core.near_duplicates import (
     signatures,
     split_overlaps,
 )
+from fer_core.pictures import decode
 
 
 def picture(rng, size=48):

@@ -5,8 +5,8 @@ from pydantic import BaseModel
 
 from fer_core.config import EvaluateOptions
 from fer_core.errors import InputError
-from fer_core.home_options import RollbackOptions
-from fer_core.option_text import as_arguments, dotted, option_names, plain, read_options, suggestion
+from fer_core.home_options import PromoteOptions, RollbackOptions
+from fer_core.option_text import as_arguments, dotted, option_names, pair_options, plain, read_options, suggestion
 from flows.cli import parse
 
 
@@ -78,6 +78,15 @@ def test_arguments_are_read_as_the_options_they_are_of():
     )
     arguments = [part for text in as_arguments(own.told(only_changed=True)) for part in shlex.split(text)]
     assert parse("evaluate", EvaluateOptions, arguments, None) == own
+
+
+def test_pairs_are_written_one_by_one_and_read_again():
+    own = PromoteOptions(floors={"accuracy": 0.6, "map": 0.25})
+    pairs = pair_options(PromoteOptions)
+    texts = as_arguments(own.told(only_changed=True), pairs)
+    assert (pairs, texts) == ({"floors"}, ["--floors accuracy=0.6", "--floors map=0.25"])
+    arguments = [part for text in texts for part in shlex.split(text)]
+    assert parse("promote", PromoteOptions, arguments, None) == own
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import tiny
 from fer_core.directories import Directory, read_tables
 from fer_core.errors import InputError
 from fer_core.folds import Part, fold_of_groups
-from fer_core.ingest import decode
+from fer_core.pictures import decode
 from fer_core.reading import read_faces, read_tested
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import write_picture_shard

@@ -1,6 +1,7 @@
 """The home's list of people who have withdrawn their consent."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,12 @@ from fer_core.withdrawals import (
 
 
 def test_a_withdrawal_is_of_one_person_and_does_not_name_them(tmp_path: Path) -> None:
-    one = withdrawal_of("ck_plus", "S010", ["a run"], ["faces"])
+    one = replace(withdrawal_of("ck_plus", "S010"), runs=("a run",), unsure=("b",), spared=("c",), faces=("faces",))
     add_withdrawals(tmp_path, [one])
     assert "S010" not in (tmp_path / FILE).read_text()
     (read,) = read_withdrawals(tmp_path)
     assert read == one
-    assert (read.runs, read.faces) == (("a run",), ("faces",))
+    assert (read.runs, read.unsure, read.spared, read.faces) == (("a run",), ("b",), ("c",), ("faces",))
     assert read.is_of("ck_plus", "S010")
     assert [read.is_of(*other) for other in (("ck_plus", "S011"), ("kdef", "S010"), ("ck_plus", None))] == [False] * 3
 
@@ -41,6 +42,14 @@ def test_the_list_only_grows(tmp_path: Path) -> None:
     assert read_withdrawals(tmp_path, "ck_plus") == (made[0], made[2])
     assert read_withdrawals(tmp_path / "other") == ()
     assert digest_of_withdrawals(made) == digest_of_withdrawals(made[::-1]) != digest_of_withdrawals(made[:2])
+
+
+def test_what_is_known_later_is_put_in_place_of_what_was_said_of_the_same_withdrawal(tmp_path: Path) -> None:
+    first, second = withdrawal_of("ck_plus", "S010"), withdrawal_of("ck_plus", "S011")
+    add_withdrawals(tmp_path, [first, second])
+    later = replace(first, unsure=("a run",))
+    add_withdrawals(tmp_path, [later])
+    assert read_withdrawals(tmp_path) == (later, second)
 
 
 @pytest.mark.parametrize("line", ["{", "[]", json.dumps({"dataset": "ck_plus", "runs": [], "faces": []})])

@@ -38,6 +38,8 @@ def as_it_was() -> Iterator[None]:
         (["train", "--rotations=0,0"], "must be different"),
         (["evaluate", "--folds", "1"], "greater than or equal to 2"),
         (["train", "--config", "{tmp}/none.yaml"], "none.yaml"),
+        (["ingest", "--corrections", "{tmp}/none.csv"], "none.csv cannot be read: No such file or directory"),
+        (["ingest", "--corrections", "{tmp}/empty"], "empty cannot be read: Is a directory"),
         (["ingest", "--verify", "--repair"], "--verify and --repair do not go together"),
         (["ingest", "--repair", "--dry-run"], "--repair and --dry-run do not go together"),
         (["ingest", "--verify", "--repair", "--dry-run"], "--verify and --repair and --dry-run do not go together"),

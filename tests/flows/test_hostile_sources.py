@@ -19,7 +19,7 @@ from whole_commands import PROJECT, manifests, run, start, wait_for
 from fer_core import files
 from fer_core.config import PrepareOptions
 from fer_core.directories import damaged_files
-from fer_core.ingest import FORMATS, picture_problem
+from fer_core.pictures import FORMATS, picture_problem
 from tasks import data
 
 NO_PICTURE = f"not a {', '.join(FORMATS)} picture"

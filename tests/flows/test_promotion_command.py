@@ -46,6 +46,7 @@ def test_retrain_twice_look_and_roll_back(tmp_path: Path) -> None:
     made = run(tmp_path, "rollback", "--reason", "a customer complains", "--json").values
     assert made["aliases"]["before"] == {"champion": 2, "challenger": None, "previous": 1}
     assert (made["dry_run"], made["champion"], made["previous"], made["rolled_back"]) == (False, 1, None, 2)
+    assert "a customer complains" in (tmp_path / "cards" / "fer-version-2" / "model_card.md").read_text()
     assert "no champion before version 1 to roll back to" in run(tmp_path, "rollback", code=2).err.splitlines()[-1]
 
     again = run(tmp_path, *RETRAIN, "--lr", "0.002", "--json").values

@@ -15,7 +15,7 @@ import pytest
 from websockets.sync.client import ClientConnection, connect
 
 CHROMIUM = shutil.which("chromium")
-KEYS = {"Tab": 9, "Enter": 13, " ": 32}
+KEYS = {"Tab": 9, "Enter": 13, " ": 32, "Backspace": 8, "ArrowLeft": 37, "ArrowRight": 39, "1": 49, "2": 50}
 """The codes of the keys that are pressed."""
 
 
@@ -54,10 +54,10 @@ class Tab:
         elif event["method"] == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
             self.problems.append(params["entry"]["text"])
 
-    def open(self, address: str) -> Self:
-        """Go to a page, which has run its script when `#samples` holds something."""
+    def open(self, address: str, ready: str = "document.querySelector('#samples button')") -> Self:
+        """Go to a page, which has run its script when the condition `ready` holds."""
         self.call("Page.navigate", url=address)
-        self.wait_for("document.querySelector('#samples button')")
+        self.wait_for(ready)
         return self
 
     def of(self, expression: str) -> Any:
@@ -86,7 +86,7 @@ class Tab:
     def press(self, key: str) -> None:
         """Press and release a key."""
         known = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": KEYS[key]}
-        text = {} if key == "Tab" else {"text": "\r" if key == "Enter" else key}
+        text = {"text": "\r"} if key == "Enter" else {"text": key} if len(key) == 1 else {}
         self.call("Input.dispatchKeyEvent", type="keyDown", **known, **text)
         self.call("Input.dispatchKeyEvent", type="keyUp", **known)
 

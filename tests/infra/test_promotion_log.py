@@ -1,11 +1,12 @@
-"""The log of promotions: torn and damaged lines, and what it says of earlier champions."""
+"""The log of promotions: torn and damaged lines."""
 
 from pathlib import Path
 
 import pytest
 
 from fer_core.errors import InputError
-from infra.promotion_log import Action, Aliases, Move, PromotionLog, champions_of, log_file
+from fer_core.promotions import Aliases, Move
+from infra.promotion_log import PromotionLog, log_file
 
 
 @pytest.fixture
@@ -13,10 +14,10 @@ def log(tmp_path: Path) -> PromotionLog:
     return PromotionLog(log_file(tmp_path, "fer"))
 
 
-def move(version: int, before: Aliases, after: Aliases, action: Action = "promote") -> Move:
+def move(version: int, before: Aliases, after: Aliases) -> Move:
     tags = ((version, "verdict", "improved"), (version, "rolled_back", None))
     time = "2026-01-01T00:00:00+00:00"
-    return Move(f"id{version}", time, action, version, before, after, tags, "improved", "größer", None, "me", "abc")
+    return Move(f"id{version}", time, "promote", version, before, after, tags, "improved", "größer", None, "me", "abc")
 
 
 FIRST = move(1, Aliases(), Aliases(1))
@@ -68,24 +69,3 @@ def test_a_damaged_whole_line_is_named(tmp_path: Path, log: PromotionLog, damage
     file.write_bytes(b"\n".join([first, damage, second, b""]))
     with pytest.raises(InputError, match=r"line 2 of .*promotions-fer.jsonl is damaged"):
         log.done()
-
-
-def test_the_champions_that_lead_to_one() -> None:
-    third = move(3, Aliases(2, previous=1), Aliases(3, previous=2))
-    back = move(3, Aliases(3, previous=2), Aliases(2, previous=1), "rollback")
-    far_back = move(3, Aliases(3, previous=2), Aliases(1), "rollback")
-    refused = move(4, Aliases(3, previous=2), Aliases(3, 4, 2), "refuse")
-    assert champions_of([], Aliases()) == []
-    assert champions_of([FIRST, SECOND, third, refused], Aliases(3, 4, 2)) == [1, 2, 3]
-    assert champions_of([FIRST, SECOND, third, back], Aliases(2, previous=1)) == [1, 2]
-    assert champions_of([FIRST, SECOND, third, far_back], Aliases(1)) == [1]
-    again = move(1, Aliases(2, previous=1), Aliases(1, previous=2))
-    assert champions_of([FIRST, SECOND, again], Aliases(1, previous=2)) == [1, 2, 1]
-
-
-def test_champions_that_nobody_logged_count_as_far_as_the_aliases_know_them() -> None:
-    assert champions_of([], Aliases(7, previous=5)) == [5, 7]
-    assert champions_of([FIRST, SECOND], Aliases(7, previous=5)) == [5, 7]
-    later = move(9, Aliases(7, previous=5), Aliases(9, previous=7))
-    assert champions_of([FIRST, later], Aliases(9, previous=7)) == [5, 7, 9]
-    assert champions_of([FIRST], Aliases(None, previous=1)) == []

@@ -5,7 +5,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tiny import encoded, png_header
 
 from fer_core.errors import InputError
 from fer_core.explaining import NUM_SHOWN, explain
+from fer_core.pictures import decode
 from fer_core.predictor import Predictor
 from fer_core.serve_options import ExportOptions
 from fer_core.training_faces import TrainingFaces
@@ -114,6 +115,7 @@ def test_a_training_face_is_nearest_to_itself_and_can_be_seen(client: Client, se
     assert served.faces is not None
     crop = served.faces.encoded(5)
     assert crop is not None
+    np.testing.assert_array_equal(decode(crop), served.faces.crop(5))
     (face,) = predicted(client, crop, whole=True)["faces"]
     assert face["nearest"][0]["row"] == 5
     assert face["nearest"][0]["distance"] == pytest.approx(0, abs=1e-2)
@@ -201,9 +203,22 @@ def test_only_who_asks_for_this_server_is_answered(client: Client) -> None:
 def test_pages_of_other_sites_are_refused(client: Client) -> None:
     own = {"origin": "http://127.0.0.1:8765"}
     assert client.post("/api/predict", content=PHOTO, headers=own).status_code == 200
-    for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:1", "http://["):
         answer = client.post("/api/predict", content=PHOTO, headers={"origin": origin})
         assert (answer.status_code, answer.json()["error"]) == (403, "another site's page may not ask this server")
+        assert_guarded(answer)
+
+
+def test_a_wrong_value_is_named(client: Client) -> None:
+    for method, path, name in (
+        ("POST", "/api/predict?whole=perhaps", "whole"),
+        ("GET", "/api/samples/x", "number"),
+        ("GET", "/api/faces/x", "row"),
+    ):
+        answer = client.request(method, path)
+        assert answer.status_code == 422
+        assert answer.json()["error"].startswith(f"{name}: Input should be a valid ")
+        assert_guarded(answer)
 
 
 def test_the_page_holds_nothing_of_other_sites(client: Client) -> None:
@@ -263,6 +278,15 @@ def test_a_slow_picture_is_given_up(served: ServedModel) -> None:
     assert time.monotonic() - started < 5
 
 
+def arriving(number: int, ends: asyncio.Event | None = None) -> Callable[[], Awaitable[int]]:
+    async def arrive() -> int:
+        if ends is not None:
+            await ends.wait()
+        return number
+
+    return arrive
+
+
 def test_one_works_and_no_more_wait_than_may() -> None:
     free, working = threading.Event(), []
 
@@ -273,20 +297,73 @@ def test_one_works_and_no_more_wait_than_may() -> None:
 
     async def ask() -> list[Any]:
         worker = ModelWorker(3)
-        inside = [asyncio.ensure_future(worker.run(work, number)) for number in range(3)]
+        inside = [asyncio.ensure_future(worker.run(arriving(number), work)) for number in range(3)]
         await asyncio.sleep(0.05)
         assert working == [0]
         with pytest.raises(BusyError):
-            await worker.run(work, 3)
+            await worker.run(arriving(3), work)
         inside[0].cancel()  # who goes away leaves the work behind, which still counts
         await asyncio.sleep(0)
         with pytest.raises(BusyError):
-            await worker.run(work, 3)
+            await worker.run(arriving(3), work)
         free.set()
         done = await asyncio.gather(*inside[1:])
-        return [*done, await worker.run(work, 4)]
+        return [*done, await worker.run(arriving(4), work)]
 
     assert asyncio.run(ask()) == [1, 2, 4]
+
+
+def test_what_is_on_its_way_has_a_place_until_it_no_longer_comes() -> None:
+    async def broken() -> int:
+        raise RefusedError(400, "it did not arrive whole")
+
+    async def ask() -> int:
+        worker, ends = ModelWorker(1), asyncio.Event()
+        slow = asyncio.ensure_future(worker.run(arriving(0, ends), abs))
+        await asyncio.sleep(0)
+        with pytest.raises(BusyError):
+            await worker.run(broken, abs)
+        slow.cancel()
+        await asyncio.sleep(0)
+        with pytest.raises(RefusedError):
+            await worker.run(broken, abs)
+        return await worker.run(arriving(-2), abs)
+
+    assert asyncio.run(ask()) == 2
+
+
+def test_no_more_pictures_are_taken_in_than_may_wait(served: ServedModel) -> None:
+    began, whole = list[int](), asyncio.Event()
+
+    async def slow_picture(number: int) -> AsyncIterator[bytes]:
+        began.append(number)
+        yield PHOTO[:900]
+        await whole.wait()
+        yield PHOTO[900:]
+
+    async def ask() -> list[int]:
+        transport = httpx.ASGITransport(make_app(served, NAMES, LIMITS._replace(waiting=2)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8765") as client:
+            asked = [
+                asyncio.ensure_future(client.post("/api/predict", content=slow_picture(number))) for number in range(5)
+            ]
+            await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(0.05)
+            assert began == [0, 1]
+            whole.set()
+            return [answer.status_code for answer in await asyncio.gather(*asked)]
+
+    assert asyncio.run(ask()) == [200, 200, 503, 503, 503]
+
+
+def test_training_faces_are_shown_however_many_are_asked_for_and_however_busy_the_model_is(served: ServedModel) -> None:
+    async def ask() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(make_app(served, NAMES, LIMITS._replace(waiting=0)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8765") as client:
+            return await asyncio.gather(*(client.get(f"/api/faces/{row}") for row in range(16)))
+
+    assert served.faces is not None
+    assert [answer.content for answer in asyncio.run(ask())] == [served.faces.encoded(row) for row in range(16)]
 
 
 def test_who_comes_while_it_is_busy_is_told_to_come_back(served: ServedModel) -> None:

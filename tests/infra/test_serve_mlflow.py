@@ -164,6 +164,9 @@ def test_training_faces_are_shown_to_nobody_else_and_only_while_they_stand(home:
     assert served.told["aliases"] == ["champion"]
     assert served.told["metrics"] == [{"label": "Accuracy", **ACCURACY}]
     assert (served.told["verdict"], served.told["reason"]) == ("first", REASON)
+    registry.set_tag(1, "rolled_back", "at noon: too slow")
+    assert open_served(ServeOptions(home=home)).told["rolled_back"] == "at noon: too slow"
+    registry.set_tag(1, "rolled_back", None)
     assert open_served(ServeOptions(home=home, host="0.0.0.0")).faces is None
     assert open_served(ServeOptions(home=home, show_faces=False)).faces is None
     assert open_served(ServeOptions(home=home, host="0.0.0.0", show_faces=True)).faces is not None

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from fer_core.datasets.base import Adapter, Scan
 from fer_core.datasets.folders import files_below, is_picture, key_of
-from fer_core.ingest import decode, picture_problem
+from fer_core.pictures import decode, picture_problem
 from fer_core.records import SAMPLE_SCHEMA
 
 

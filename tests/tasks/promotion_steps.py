@@ -34,7 +34,11 @@ def judge_by_skill(registry: Registry, version: int, champion: int | None, optio
 
 
 def use_table(patch: pytest.MonkeyPatch) -> None:
-    """The gate goes by SKILL, files are not looked at, and the clock stands still, so that states can be compared."""
+    """The gate goes by SKILL, files are not looked at, and the clock stands still, so that states can be compared.
+
+    The versions of the template are no models that can be loaded.
+    """
+    patch.setattr(Registry, "predictor", lambda registry, version: None)
     patch.setattr(promotion, "judge", judge_by_skill)
     patch.setattr(promotion, "doubt_of", lambda registry, version: None)
     patch.setattr(promotion, "show_decision", lambda *_: None)
@@ -102,3 +106,11 @@ def cut_after(patch: pytest.MonkeyPatch, steps: int) -> None:
     patch.setattr(PromotionLog, "_append", limited(PromotionLog._append, tear))
     patch.setattr(Registry, "set_tag", limited(Registry.set_tag))
     patch.setattr(Registry, "set_alias", limited(Registry.set_alias))
+
+
+def run_until(monkeypatch: pytest.MonkeyPatch, steps: int, run: Callable[[], Any]) -> None:
+    """Run until it is cut off after so many writes."""
+    with monkeypatch.context() as patch:
+        cut_after(patch, steps)
+        with pytest.raises(Cut):
+            run()

@@ -97,6 +97,14 @@ def test_what_does_not_fit_the_source_makes_no_catalog(options: PrepareOptions, 
     assert not list(options.home.glob("catalogs/*/manifest.json"))
 
 
+@pytest.mark.parametrize("make", [data.write_catalog.fn, inspect_source.fn])
+@pytest.mark.parametrize("per_class", [None, 1])
+def test_a_misspelt_path_is_named_whatever_is_taken(options: PrepareOptions, make: Any, per_class: int | None) -> None:
+    own = corrected(options, f"source_path,corrected\n{WRONG},fear\n{WRONG}g,fear\n", per_class=per_class)
+    with pytest.raises(InputError, match=r"line 3: no picture that is taken has the source_path .*pngg; put it right"):
+        make(own)
+
+
 def test_of_a_part_of_the_source_a_correction_may_name_the_rest(options: PrepareOptions) -> None:
     own = corrected(options, f"source_path,corrected\n{WRONG},fear\n{NO_FACE},fear\n", per_class=1)
     assert data.write_catalog.fn(own).summary["rows"] == 3

@@ -1,6 +1,7 @@
 """People who withdraw their consent, on a home of eight with everything that is made of pictures."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import tiny
 
-from fer_core import withdrawals
-from fer_core.config import IngestOptions, PrepareOptions
+from fer_core import forgetting, withdrawals
+from fer_core.config import IngestOptions, PrepareOptions, RetrainOptions
 from fer_core.directories import MANIFEST, Directory, damaged_files, read_manifest
 from fer_core.errors import InputError
 from fer_core.estimated_expressions import EXPRESSIONS
@@ -21,7 +22,9 @@ from fer_core.folds import Part
 from fer_core.housekeeping import survey
 from fer_core.reading import read_faces
 from flows import forgotten
+from flows.cli import parse
 from tasks import data
+from tasks import forgetting as tasks_forgetting
 from tasks.forgetting import Forgotten, forget_people, retrain_command
 from tasks.inspection import inspect_source
 from tasks.made import Made
@@ -88,10 +91,11 @@ def prepared(options: PrepareOptions) -> tuple[Made, Made]:
     return catalog, data.write_faces.fn(options, catalog)
 
 
-def write_run(home: Path, **inputs: str) -> Path:
-    run = Directory(home / "runs", "ck_plus-cnn", kind="run", config=CONFIG, inputs=inputs, code="test")
+def write_run(home: Path, seed: int = 0, description: dict[str, Any] | None = None, **inputs: str) -> Path:
+    config = {**CONFIG, "seed": seed}
+    run = Directory(home / "runs", "ck_plus-cnn", kind="run", config=config, inputs=inputs, code="test")
     run.start()
-    write_json(run.path / "run.json", DESCRIPTION)
+    write_json(run.path / "run.json", {**DESCRIPTION, **(description or {})})
     write_bytes(run.path / "network.safetensors", b"weights")
     run.finish(["run.json", "network.safetensors"], {})
     return run.path
@@ -194,6 +198,91 @@ def test_a_model_that_was_only_tested_on_them_is_not_to_be_trained_again(home: H
     made = forget(home, home.tested)
     assert made.models == []
     assert "evaluations" not in folders(home.path)
+
+
+def test_after_somebody_was_forgotten_nothing_is_said_of_the_next_that_is_not_known(home: Home) -> None:
+    (run,) = (entry.path.name for entry in survey(home.path, {}) if entry.folder == "runs")
+    forget(home, home.trained)
+    made = forget(home, home.tested)
+    assert (made.models, [model["run"] for model in made.unsure]) == ([], [run])
+    first, second = withdrawals.read_withdrawals(home.path)
+    assert [(one.runs, one.unsure, one.spared) for one in (first, second)] == [((run,), (), ()), ((), (run,), ())]
+    told = forgotten.lines(forgotten.described(made, dry_run=False))
+    assert "models to retrain: none" in told
+    at = told.index("models of which it cannot be told any more whether they learnt from them:")
+    assert told[at + 1] == f"  not registered: runs/{run}"
+
+
+def test_pictures_that_show_them_go_and_those_of_others_stay(home: Home) -> None:
+    own = [row["sample_id"] for row in rows(home.path, "catalogs") if row["subject_id"] == home.trained]
+    other = [row["sample_id"] for row in rows(home.path, "catalogs") if row["subject_id"] == home.tested]
+    (faces,) = (entry.content for entry in survey(home.path, {}) if entry.folder == "faces")
+    shown = {
+        "album": write_gallery(home.path, "album", [*own, *other], faces=faces),
+        "gone": write_gallery(home.path, "nearest", [own[0], other[0]], faces="gone"),
+        "others": write_gallery(home.path, "nearest", other, faces=faces),
+        "scored": write_gallery(home.path, "album", ["a.png"], scores="of a folder", level="that of the model"),
+    }
+    made = forget(home, home.trained)
+    assert [name for name, path in shown.items() if path.exists()] == ["others", "scored"]
+    assert made.plan.rows["scores"] == 7
+
+
+def write_gallery(home: Path, kind: str, names: list[str], **inputs: str) -> Path:
+    made = Directory(home / "scores", f"fer-{kind}", kind=kind, config={}, inputs=inputs, code="test")
+    made.start()
+    write_table(made.path / f"{kind}.parquet", pa.table({"source_path": names}))
+    write_bytes(made.path / f"{kind}.html", b"faces")
+    made.finish([f"{kind}.parquet", f"{kind}.html"], {})
+    return made.path
+
+
+def test_half_removed_pictures_go_though_their_folder_stays(home: Home) -> None:
+    half = home.path / "scores" / f".fer-album-{'0' * 16}.removed"
+    half.mkdir(parents=True)
+    write_bytes(half / "album.html", b"faces")
+    forget(home, home.trained)
+    assert not half.exists()
+
+
+def test_what_begins_while_they_are_forgotten_is_found(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    (faces,) = (entry.content for entry in survey(home.path, {}) if entry.folder == "faces")
+    (run,) = (entry.path.name for entry in survey(home.path, {}) if entry.folder == "runs")
+    samples = [row["sample_id"] for row in rows(home.path, "catalogs")]
+    late = list[str]()
+
+    def begins_after_the_plan(path: Path, plan: Any) -> dict[str, str]:
+        if not late:
+            late.append(write_run(path, seed=1, faces=faces).name)
+            write_rows(path, "subdivisions", "labels.parquet", samples, faces=faces, run="late")
+        return forgetting.forget(path, plan)
+
+    monkeypatch.setattr(tasks_forgetting, "forget", begins_after_the_plan)
+    made = forget(home, home.tested)
+    assert [model["run"] for model in made.unsure] == late
+    (told,) = withdrawals.read_withdrawals(home.path)
+    assert (told.runs, told.unsure, told.spared) == ((), tuple(late), (run,))
+    assert folders(home.path) == {"catalogs": 1, "faces": 1, "runs": 2}
+    assert forget(home, home.tested).plan.is_done
+
+
+def test_what_finishes_after_they_were_forgotten_goes_when_they_are_forgotten_again(home: Home) -> None:
+    (faces,) = (entry.content for entry in survey(home.path, {}) if entry.folder == "faces")
+    samples = [row["sample_id"] for row in rows(home.path, "catalogs")]
+    forget(home, home.trained)
+    write_rows(home.path, "evaluations", "predictions.parquet", samples, faces=faces, run="late")
+    forget(home, f"ck_plus:{home.trained}")
+    assert "evaluations" not in folders(home.path)
+
+
+def test_runs_that_have_them_among_their_classes_are_told_every_time(home: Home) -> None:
+    classes = {"classes": [home.tested, home.trained]}
+    run = write_run(home.path, seed=1, description=classes, faces="of an earlier version").name
+    write_run(home.path, seed=2, description={"classes": [home.tested]}, faces="of an earlier version")
+    for _ in range(2):
+        made = forget(home, f"ck_plus:{home.trained}")
+        assert made.plan.naming == (run,)
+        assert f"  runs/{run}" in forgotten.lines(forgotten.described(made, dry_run=False))
 
 
 def test_several_at_once_and_one_after_the_other_leave_the_same_rows(home: Home, tmp_path: Path) -> None:
@@ -387,4 +476,7 @@ def test_the_command_that_trains_a_version_again() -> None:
     assert retrain_command(Path("home"), Version({"config": config})) == (
         "python -m flows retrain --dataset ck_plus --source '/a b' --epochs 3 --mul-dml.slice-size 8 --home home"
     )
+    own = RetrainOptions(home=Path("home"), epochs=3, floors={"accuracy": 0.6, "map": 0.2})
+    told = retrain_command(Path("home"), Version({"config": json.dumps(own.told())}))
+    assert parse("retrain", RetrainOptions, shlex.split(told)[4:], None) == own
     assert retrain_command(Path("home"), Version({})) is None

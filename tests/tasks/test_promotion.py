@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import promotion_steps
 import pytest
 from promotion_fixtures import home as home
 from promotion_fixtures import template as template
-from promotion_steps import Cut, aliases, cut_after, decisions, logged, promote, roll_back, stored
+from promotion_steps import aliases, cut_after, decisions, logged, promote, roll_back, run_until, stored
 
 from fer_core.errors import InputError
 from infra.mlflow_engine import store_file
@@ -74,14 +74,6 @@ def test_another_gate_decides_anew(home: Path, monkeypatch: pytest.MonkeyPatch) 
     assert promote(home, 3).champion == 3
 
 
-def run_until(monkeypatch: pytest.MonkeyPatch, steps: int, run: Callable[[], Any]) -> None:
-    """Run until it is cut off after so many writes."""
-    with monkeypatch.context() as patch:
-        cut_after(patch, steps)
-        with pytest.raises(Cut):
-            run()
-
-
 @pytest.mark.parametrize("steps", range(PROMOTION_STEPS))
 def test_a_promotion_that_is_cut_off_at_a_step_is_there_once(
     home: Path, monkeypatch: pytest.MonkeyPatch, steps: int
@@ -131,17 +123,6 @@ def test_a_rollback_after_a_promotion_that_was_cut_off_undoes_it(
     assert (made.rolled_back, made.after.champion) == (2, 1)
     assert aliases(home) == (1, None, None)
     assert decisions(home) == [("promote", 1), ("promote", 2), ("rollback", 2)]
-
-
-def test_a_version_that_was_deleted_before_its_promotion_was_whole_is_given_up(
-    home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    promote(home, 1)
-    run_until(monkeypatch, 3, lambda: promote(home, 2))
-    open_registry(home, "fer")._client.delete_model_version("fer", "2")
-    assert promote(home, 3).champion == 3
-    assert decisions(home) == [("promote", 1), ("promote", 3)]
-    assert "abandoned" in {line["state"] for line in logged(home)}
 
 
 def test_a_flow_run_that_is_run_again_does_nothing_twice(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,9 +143,9 @@ def test_a_registry_that_does_not_answer_removes_nothing(home: Path, monkeypatch
     def silent(*_: object, **__: object) -> None:
         raise mlflow_engine.MlflowException("connection refused")
 
-    monkeypatch.setattr(mlflow_engine.mlflow.MlflowClient, "search_model_versions", silent)
+    monkeypatch.setattr(mlflow_engine.mlflow.MlflowClient, "search_registered_models", silent)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    with pytest.raises(InputError, match="the model registry does not say what it uses: connection refused"):
+    with pytest.raises(InputError, match="the model registry does not say what it holds: connection refused"):
         removed(asked(home, yes=True))
     assert not store_file(home).parent.exists()
 

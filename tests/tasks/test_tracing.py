@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from fer_core.lineage_options import LineageOptions
 from fer_core.withdrawals import add_withdrawals, withdrawal_of
 from flows import descent
 from infra.mlflow_engine import EXPERIMENT, Registry, store_file
-from infra.mlflow_versions import Versions
-from tasks.lineage import RECORD, Traced, all_versions, read_ancestry, trace_pictures, trace_version
+from infra.mlflow_versions import ModelVersion, Versions
+from tasks.lineage import RECORD, Traced, read_ancestry, trace_pictures, trace_version
+from tasks.registry import all_versions
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore")]  # SQLAlchemy's own
 
@@ -54,6 +56,10 @@ def register(home: Path, name: str, tags: dict[str, str]) -> None:
 def copy(made: Home, tmp_path: Path) -> Path:
     """The home, to be broken."""
     return Path(shutil.copytree(made.path, tmp_path / "home"))
+
+
+def version_2(home: Path) -> ModelVersion:
+    return next(version for version in all_versions(home) if version.title == "fer version 2")
 
 
 def traced(home: Path, **asked: object) -> Traced:
@@ -181,12 +187,18 @@ def test_who_is_not_there_is_told_with_who_is(made: Home, asked: dict[str, str],
 
 
 def test_somebody_who_has_withdrawn_is_told_with_the_models_that_had_learnt_from_them(copy: Path, made: Home) -> None:
-    add_withdrawals(copy, [withdrawal_of("ck_plus", "Somebody", runs=[made.made["run"].name])])
+    told = {"runs": (made.made["run"].name,), "unsure": (version_2(copy).tags["run"],)}
+    add_withdrawals(copy, [replace(withdrawal_of("ck_plus", "Somebody"), **told)])
     found = trace_pictures.fn(LineageOptions(home=copy, subject="Somebody"))
-    assert titles(found.models) == [("fer version 1", ("champion",))]
+    assert sorted(titles(found.models)) == [
+        ("fer version 1", ("champion",)),
+        ("fer version 2", ()),
+        ("other version 1", ()),
+    ]
     assert (found.people, found.uses, len(found.withdrawn)) == ([], [], 1)
     values = descent.of_version(traced(copy))
     assert values["withdrawn"] == 1
+    assert traced(copy, version=2).withdrawn == 0, "it may have, which is not to say that it had"
     assert "1 of the people it learnt from have withdrawn" in descent.lines(values)
 
 

@@ -14,7 +14,9 @@ from fer_core.errors import InputError
 from fer_core.files import write_table
 from fer_core.ingest import source_fingerprint
 from fer_core.levels import embedding_column
+from fer_core.scored_rows import read_scores
 from fer_core.watch_options import WatchOptions
+from infra.mlflow_versions import ModelVersion
 from tasks import watching
 from tasks.watching import Looked, Trigger
 
@@ -32,10 +34,9 @@ class Versions(SimpleNamespace):
     def tags_of(self, version: int) -> dict[str, str]:
         return self.tags[version]
 
-    def all_tags(self) -> dict[str, dict[str, str]]:
-        return {f"fer version {version}": tags for version, tags in self.tags.items()} | {
-            "other version 9": {"data_digest": "none of ours"}
-        }
+    def all(self) -> list[ModelVersion]:
+        others = ModelVersion("other", 9, (), {"data_digest": "none of ours"}, None, 0)
+        return [others, *(ModelVersion("fer", version, (), tags, None, 0) for version, tags in self.tags.items())]
 
 
 @pytest.fixture
@@ -47,6 +48,7 @@ def home(tmp_path: Path) -> Path:
 def registry(monkeypatch: pytest.MonkeyPatch) -> Versions:
     versions = Versions(champion=None, tags={})
     monkeypatch.setattr(watching, "open_registry", lambda home, name: versions)
+    monkeypatch.setattr(watching, "all_versions", lambda home: versions.all())
     return versions
 
 
@@ -138,6 +140,22 @@ def test_without_drift_nothing_fires_and_the_scores_count_as_looked_at(home: Pat
     assert "60 scored rows" in later.triggers[0].reason, "those of the first look are not looked at again"
 
 
+def test_what_was_looked_at_is_not_even_read_again(
+    home: Path, registry: Versions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[list[Path]] = []
+    monkeypatch.setattr(watching, "read_scores", lambda asked: read.append(list(asked)) or read_scores(asked))
+    champion_tested(home, registry)
+    first = scored(home, 1)
+    looked = look(home)
+    look(home)
+    act(looked)
+    second = scored(home, 2)
+    look(home)
+    look(home, scores=str(first))
+    assert read == [[first], [first], [second]]
+
+
 def test_few_scores_wait_for_more(home: Path, registry: Versions) -> None:
     champion_tested(home, registry)
     scored(home, 1, num_rows=6)
@@ -182,10 +200,10 @@ def test_what_cannot_be_told_is_said(home: Path, registry: Versions, gone: str) 
     assert gone in reason
 
 
-def lineage(home: Path, source: Path | None, number: int) -> dict[str, str]:
-    """The tags of a version that was made from a source as it is now."""
+def lineage(home: Path, source: str, number: int) -> dict[str, str]:
+    """The tags of a version that was made from a source with this fingerprint."""
     table = {"part-00000.parquet": pa.table({"number": [number]})}
-    catalog = finish(home, "catalogs", "catalog", table, inputs={"source": source_fingerprint(source)})
+    catalog = finish(home, "catalogs", "catalog", table, inputs={"source": source})
     more = {"part-00000.parquet": pa.table({"number": [number], "crop": [1]})}
     faces = finish(home, "faces", "faces", more, inputs={"catalog": catalog.manifest().content, "labels": "unknown"})
     return {"data_digest": faces.manifest().content}
@@ -200,18 +218,31 @@ def ask(home: Path, tiny_ck_plus: Path) -> Callable[[], Trigger]:
 def test_another_source_asks_for_a_new_model_once(
     home: Path, registry: Versions, tiny_ck_plus: Path, ask: Callable[[], Trigger]
 ) -> None:
-    registry.champion, registry.tags[3] = 3, lineage(home, tiny_ck_plus, 3)
+    registry.champion, registry.tags[3] = 3, lineage(home, source_fingerprint(tiny_ck_plus), 3)
     assert ask() == Trigger("source", False, "no file of the source has changed since version 3")
     next(tiny_ck_plus.rglob("*.png")).unlink()
     assert ask() == Trigger("source", True, "files of the source have changed since version 3")
-    registry.tags[4] = lineage(home, tiny_ck_plus, 4)  # it was trained, and refused
+    registry.tags[4] = lineage(home, source_fingerprint(tiny_ck_plus), 4)  # it was trained, and refused
     assert ask() == Trigger("source", False, "no file of the source has changed since version 4")
+
+
+def test_a_source_that_was_only_touched_is_known(
+    home: Path, registry: Versions, ask: Callable[[], Trigger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fingerprints = ["before", "touched", "copied"]
+    registry.champion = 1
+    for fingerprint in fingerprints:  # each makes another catalog with the same content, and so the same version
+        registry.tags[1] = lineage(home, fingerprint, 1)
+    for fingerprint in fingerprints:
+        monkeypatch.setattr(watching, "source_fingerprint", lambda source, now=fingerprint: now)
+        assert ask() == Trigger("source", False, "no file of the source has changed since version 1")
 
 
 def test_what_was_before_the_champion_says_nothing(
     home: Path, registry: Versions, tiny_ck_plus: Path, ask: Callable[[], Trigger]
 ) -> None:
-    registry.champion, registry.tags = 3, {2: lineage(home, tiny_ck_plus, 2), 3: lineage(home, None, 3)}
+    registry.champion = 3
+    registry.tags = {2: lineage(home, source_fingerprint(tiny_ck_plus), 2), 3: lineage(home, "another", 3)}
     assert ask().fired
 
 

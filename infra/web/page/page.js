@@ -138,7 +138,9 @@ function introduce() {
     pair.append(make("dt", label), make("dd", value));
     byId("about").append(pair);
   }
-  if (model.verdict) tell("verdict", `The gate's verdict: ${model.verdict}. ${capital(model.reason ?? "")}`);
+  const said = model.verdict ? [`The gate's verdict: ${model.verdict}. ${capital(model.reason ?? "")}`] : [];
+  if (model.rolled_back) said.push(`Rolled back: ${model.rolled_back}`);
+  if (said.length) tell("verdict", said.join(". "));
   byId("limits").textContent = `PNG, JPEG, BMP or TIFF, at most ${model.most_bytes / 1e6} MB.`;
   byId("whole").checked = model.whole;
 }

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 from tiny import encoded, png_header
 
-from fer_core.ingest import decode, picture_problem
+from fer_core.pictures import decode, in_colour, opened, picture_problem
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (20, 24), dtype=np.uint8)
@@ -77,3 +77,15 @@ def test_what_may_not_be_decoded_is_found_by_its_header(data, reason):
 
 def test_a_picture_just_within_the_bound_passes():
     assert picture_problem(png_header(8_000, 6_250)) is None
+
+
+def test_a_picture_is_opened_or_it_is_said_why_not():
+    np.testing.assert_array_equal(opened(encoded(Image.fromarray(RGB))), RGB)
+    assert opened(encoded(Image.fromarray(RGB))[:-40]) == ("damaged or truncated picture", "")
+    assert opened(b"") == ("empty file", "")
+    assert opened(png_header(9_000, 6_000))[0] == "picture is too large"
+
+
+def test_grey_in_colour_is_grey():
+    np.testing.assert_array_equal(in_colour(GREY), np.dstack([GREY] * 3))
+    assert in_colour(RGB) is RGB

@@ -1,0 +1,50 @@
+"""A rollback is told on the model cards of both champions."""
+
+from pathlib import Path
+
+import pytest
+
+from fer_core.config import RollbackOptions
+from fer_core.errors import InputError
+from fer_core.promotions import Aliases
+from flows import commands
+from tasks.rollback import Rollback
+
+LOST = 2
+
+
+@pytest.fixture
+def written(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The versions whose cards were written; the files of one are lost."""
+    versions: list[int] = []
+
+    def write(home: Path, model_name: str, version: int) -> None:
+        if version == LOST:
+            raise InputError("version 2 has lost its file run.json")
+        versions.append(version)
+
+    monkeypatch.setattr(commands, "write_card", write)
+    return versions
+
+
+def roll_back(monkeypatch: pytest.MonkeyPatch, home: Path, rolled_back: int, dry_run: bool = False) -> int:
+    made = Rollback(rolled_back, "it errs", Aliases(rolled_back), Aliases(1), dry_run)
+    monkeypatch.setattr(commands, "roll_back", lambda *_: made)
+    return commands.rollback.fn(RollbackOptions(home=home, dry_run=dry_run))["rolled_back"]
+
+
+def test_both_cards_are_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: list[int]) -> None:
+    assert roll_back(monkeypatch, tmp_path, 3) == 3
+    assert written == [3, 1]
+
+
+def test_a_dry_run_writes_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: list[int]) -> None:
+    assert roll_back(monkeypatch, tmp_path, 3, dry_run=True) == 3
+    assert written == []
+
+
+def test_what_has_lost_its_files_is_rolled_back_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, written: list[int]
+) -> None:
+    assert roll_back(monkeypatch, tmp_path, LOST) == LOST
+    assert written == [1]
