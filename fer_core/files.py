@@ -48,6 +48,15 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def sync_folder(folder: Path) -> None:
+    """Put what a folder names on the disk: the name of a new file is there only then."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a small file atomically."""
     write_atomically(path, lambda temporary: _put(temporary, data))

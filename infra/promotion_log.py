@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fer_core.errors import InputError
+from fer_core.files import sync_folder
 from fer_core.promotions import Aliases, Move
 
 End = Literal["done", "abandoned"]
@@ -101,7 +102,7 @@ class PromotionLog:
             file.flush()
             os.fsync(file.fileno())
         if is_new:
-            _sync(self._file.parent)
+            sync_folder(self._file.parent)
 
 
 def _is_whole(line: bytes) -> bool:
@@ -115,12 +116,3 @@ def _move(values: dict[str, Any]) -> Move:
     own = {name: value for name, value in values.items() if name != "state"}
     aliases = {side: Aliases(**own[side]) for side in ("before", "after")}
     return Move(**{**own, **aliases, "tags": tuple((int(at), name, value) for at, name, value in own["tags"])})
-
-
-def _sync(folder: Path) -> None:
-    """A new file's name is on the disk only when its folder is."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from fer_core.errors import InputError
+from fer_core.files import sync_folder
 from fer_core.locks import alone_at_once, lock_of
 
 Choice = Literal["a", "b"]
@@ -100,7 +101,7 @@ class AnswerLog:
         with self._file.open("ab") as file:
             file.truncate(self._bytes().rfind(b"\n") + 1)
             os.fsync(file.fileno())
-        _sync(self._file.parent)
+        sync_folder(self._file.parent)
 
     def _bytes(self) -> bytes:
         try:
@@ -116,12 +117,3 @@ class AnswerLog:
         raise InputError(
             f"--answers {self._file} line {number} is damaged; put the file back from a backup, or take the line out"
         )
-
-
-def _sync(folder: Path) -> None:
-    """Put the name of a new file on the disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -18,16 +18,7 @@ WRONG = "CK+48/anger/S010_001_00000010.png"
 NO_FACE = "CK+48/happy/S011_002_00000010.png"
 
 
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Partitions of 16 rows one after the other."""
-
-    def map_here(address: str | None, function: Any, partitions: Any, done: Any) -> None:
-        for partition in partitions:
-            done(function(*partition))
-
-    monkeypatch.setattr(data, "map_partitions", map_here)
-    monkeypatch.setattr(data, "ROWS_A_PARTITION", 16)
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 @pytest.fixture

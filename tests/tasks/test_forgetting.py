@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tiny
+from lineage_homes import CONFIG, DESCRIPTION
 
 from fer_core import forgetting, withdrawals
 from fer_core.config import IngestOptions, PrepareOptions, RetrainOptions
@@ -30,17 +31,6 @@ from tasks.inspection import inspect_source
 from tasks.made import Made
 from tasks.tuples import write_tuples
 
-CONFIG = {
-    "recipe": {"epochs": 1, "batch_size": 8, "lr": 0.1, "one_cycle": True, "weight_decay": 0.0},
-    **{"part": [None, None, None], "backbone": "resnet18", "patch": 44, "face_size": 48, "bfloat16": False},
-    **{"validation": False, "seed": 0},
-}
-DESCRIPTION = {
-    **{"method": "cnn", "method_options": {}, "backbone": "resnet18", "face_size": 48, "patch": 44},
-    **{"frame_is_face": True, "classes": [], "poses": [], "class_of_label": [], "counts": {}, "history": []},
-    "steps": {},
-}
-
 
 class Home(NamedTuple):
     """A home, and somebody who was trained on and somebody who was tested on."""
@@ -52,15 +42,8 @@ class Home(NamedTuple):
 
 
 @pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Partitions of 16 rows one after the other, and no team's registry."""
-
-    def map_here(address: str | None, function: Any, partitions: Any, done: Any) -> None:
-        for partition in partitions:
-            done(function(*partition))
-
-    monkeypatch.setattr(data, "map_partitions", map_here)
-    monkeypatch.setattr(data, "ROWS_A_PARTITION", 16)
+def no_team(in_this_process: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No team's registry."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 

@@ -39,16 +39,7 @@ def lengthen(file: Path) -> None:
 DAMAGES: list[Callable[[Path], None]] = [flip, cut, Path.unlink]
 
 
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Partitions of 16 rows one after the other."""
-
-    def map_here(address: str | None, function: Any, partitions: Any, done: Any) -> None:
-        for partition in partitions:
-            done(function(*partition))
-
-    monkeypatch.setattr(data, "map_partitions", map_here)
-    monkeypatch.setattr(data, "ROWS_A_PARTITION", 16)
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 @pytest.fixture
