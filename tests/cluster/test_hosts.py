@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import real_cluster
@@ -56,6 +57,7 @@ def test_this_machine_and_the_hosts_do_not_see_each_other(tmp_path: Path) -> Non
 HOLD = """
 import subprocess, sys, time
 from pathlib import Path
+from typing import Any
 sys.path.insert(0, sys.argv[2])
 from hosts import network
 with network(Path(sys.argv[1]), "one") as (one,):
@@ -65,10 +67,16 @@ with network(Path(sys.argv[1]), "one") as (one,):
 """
 
 
+def _hear_ctrl_c() -> None:
+    """Shells start what runs in the background deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_however_the_end_comes(tmp_path: Path, end: signal.Signals) -> None:
     command = [sys.executable, "-c", HOLD, str(tmp_path), str(Path(__file__).parent)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as holder:
+    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(command, **streams, preexec_fn=_hear_ctrl_c) as holder:
         assert holder.stdout is not None
         first = int(holder.stdout.readline())
         holder.send_signal(end)
