@@ -220,7 +220,9 @@ def test_a_run_with_secrets_everywhere_writes_none(server: Server, home: Path, r
     assert [file for file in home.rglob("*") if file.suffix in (".pkl", ".pickle")] == []
     for kept in (home / "prefect" / "storage").glob("*"):  # the error that ended a flow
         assert json.loads(kept.read_text()), kept
-    open_to_others = {one.command.strip().partition(".")[0] for one in wrong.listened | right.listened if not one.is_loopback}
+    open_to_others = {
+        one.command.strip().partition(".")[0] for one in wrong.listened | right.listened if not one.is_loopback
+    }
     assert open_to_others <= {"ray::RayTrainWorker"}  # torch's meeting point of the workers, see docs/clusters.md
     assert any("uvicorn" in one.command for one in right.listened)
 
