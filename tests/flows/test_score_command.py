@@ -181,7 +181,7 @@ def test_scored_pictures_are_looked_through(home: Path, photos: Path) -> None:
     assert (album["rows"], album["shown"], sum(album["groups"].values())) == (12, 6, 12)
     table = pd.read_parquet(album["table"])
     assert table.groupby("group")["is_medoid"].sum().to_dict() == dict.fromkeys(album["groups"], 1)
-    assert Path(album["report"]).read_text().count("data:image/png") == 6
+    assert Path(album["report"]).read_text().count("data:image/jpeg") == 6
     query = ["--query", str(photos / "P1" / "2.png"), "--source", str(photos), "--k", "4", "--json"]
     found = run(home, "retrieve", *query).values
     assert (found["rows"], found["gallery_rows"], found["reused"]) == (4, 12, ["score"])
