@@ -1,13 +1,12 @@
 """People are asked which expressions look alike. No engine is started for it."""
 
-import socket
 import time
 from typing import Any
 
 from fer_core.judge_options import JudgeOptions
 from infra.progress import logger
 from infra.web.judging import make_judging_app
-from infra.web.server import is_loopback, serve_until_ended
+from infra.web.server import is_loopback, names_of, serve_until_ended
 from tasks.judging import export_votes, open_panel, told_of
 
 
@@ -21,8 +20,7 @@ def judge(options: JudgeOptions) -> dict[str, Any]:
     if not is_loopback(options.host):
         logger.warning("judge     others can see the pictures at %s and answer, without a password", options.host)
     with open_panel(options) as (panel, votes):
-        names = frozenset({"localhost", options.host, socket.gethostname().lower()})
-        app = make_judging_app(panel, options.source, names)
+        app = make_judging_app(panel, options.source, names_of(options.host))
         serve_until_ended(
             app,
             options.host,

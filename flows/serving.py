@@ -1,13 +1,12 @@
 """A registered model handed on: behind a page, or as an ONNX file. No engine is started for either."""
 
-import socket
 import time
 from typing import Any
 
 from fer_core.serve_options import ExportOptions, ServeOptions
 from infra.progress import logger
 from infra.web.app import make_app
-from infra.web.server import is_loopback, serve_until_ended
+from infra.web.server import is_loopback, names_of, serve_until_ended
 from infra.web.uploads import Limits
 from tasks.serving import open_served, write_export
 
@@ -19,8 +18,7 @@ def serve(options: ServeOptions) -> dict[str, Any]:
     seconds = {"load": time.perf_counter() - started}
     if not is_loopback(options.host):
         logger.warning("serve     others can reach the page at %s, and nobody is asked for a password", options.host)
-    names = frozenset({"localhost", options.host, socket.gethostname().lower()})
-    app = make_app(model, names, Limits())
+    app = make_app(model, names_of(options.host), Limits())
 
     def ready(address: str) -> None:
         logger.info(

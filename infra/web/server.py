@@ -22,6 +22,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def names_of(host: str) -> frozenset[str]:
+    """The names by which a server that listens at `host` may be asked, beside addresses of numbers."""
+    return frozenset({"localhost", host, socket.gethostname().lower()})
+
+
 def serve_until_ended(app: FastAPI, host: str, port: int, ready: Callable[[str], None]) -> int:
     """Serve until Ctrl-C or a termination; how many requests there were.
 
