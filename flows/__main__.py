@@ -37,8 +37,8 @@ COMMANDS = (
     "judge",
 )
 """Each has its options in flows.cli.OPTIONS, and its flow by that name in flows.commands."""
-WITHOUT_ENGINES = {"serve": "flows.serving", "export": "flows.serving", "judge": "flows.judging"}
-"""The module of each command that is no flow: no engine is started for what it does."""
+WITHOUT_ENGINES = ("serve", "export", "judge")
+"""These are functions in flows.serving: no engine is started for what they do."""
 INCOMPLETE, BAD_INPUT, INTERRUPTED = 1, 2, 130
 LEAST_FREE_BYTES = 2**20
 
@@ -115,7 +115,7 @@ def _is_disk_full(error: Exception, home: Path) -> bool:
 
 def _run_plainly(command: str, options: Any, started: float) -> dict[str, Any]:
     """Run a command that is no flow."""
-    own = importlib.import_module(WITHOUT_ENGINES[command])
+    own = importlib.import_module("flows.serving")
     prefect_engine = importlib.import_module("infra.prefect_engine")
     with prefect_engine.secrets_of_block():
         start_up = round(time.perf_counter() - started, 3)

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from fer_core.serve_options import ExportOptions, ServeOptions
+from flows.judging import judge as judge
 from infra.progress import logger
 from infra.web.app import make_app
 from infra.web.server import is_loopback, names_of, serve_until_ended
