@@ -94,10 +94,14 @@ def mlflow_server(home: Path, name: str, picture: bytes, folder: Path) -> Iterat
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{probe.getsockname()[1]}"
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{name}@champion"]
-    command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", address.rpartition(":")[2]]
-    uri = Settings().mlflow_tracking_uri or f"sqlite:///{home}/mlflow/mlflow.db"
-    environment = {**engine_environment(home, verbose=False), "MLFLOW_TRACKING_URI": uri}
+    programs = Path(sys.executable).parent
+    command = [str(programs / "mlflow"), "models", "serve", "-m", f"models:/{name}@champion", "--env-manager", "local"]
+    command += ["--host", "127.0.0.1", "--port", address.rpartition(":")[2]]
+    environment = {
+        **engine_environment(home, verbose=False),
+        "MLFLOW_TRACKING_URI": Settings().mlflow_tracking_uri or f"sqlite:///{home}/mlflow/mlflow.db",
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",  # by which MLflow finds uvicorn
+    }
     body = json.dumps({"dataframe_records": [{"image": base64.b64encode(picture).decode()}]})
     headers = {"content-type": "application/json"}
     with started(command, environment, folder / "mlflow.log") as process:

@@ -56,11 +56,18 @@ def registry(home: Path) -> Registry:
 def address(home: Path, registry: Registry) -> Iterator[str]:
     """A server of the champion, started as the documentation says."""
     port = free_port()
-    command = ["-m", "mlflow", "models", "serve", "-m", "models:/fer@champion", "--env-manager", "local"]
+    programs = Path(sys.executable).parent
+    command = [str(programs / "mlflow"), "models", "serve", "-m", "models:/fer@champion", "--env-manager", "local"]
+    environment = {
+        **os.environ,
+        **engine_environment(home, verbose=False),
+        "MLFLOW_TRACKING_URI": registry.uri,
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+    }
     with (home / "server.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, *command, "--host", "127.0.0.1", "--port", str(port)],
-            env={**os.environ, **engine_environment(home, verbose=False), "MLFLOW_TRACKING_URI": registry.uri},
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            env=environment,
             stdout=log,
             stderr=log,
             start_new_session=True,
