@@ -1,7 +1,6 @@
 """The gate: a version against the champion on the same frozen test rows, and what it says told everywhere."""
 
 import json
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from fer_core.evaluation.bootstrap import Interval
 from fer_core.files import write_bytes, write_json
 from fer_core.gate_options import GateOptions
 from fer_core.predictor import Predictor
+from fer_core.report import Link, linked
 from fer_core.rivals import decisions_of
 from fer_core.runs import NETWORK
 from fer_core.speed import seconds_of_both
@@ -102,7 +102,8 @@ def _bytes(registry: Registry, version: int, champion: int) -> gate.Cost:
 def show_decision(registry: Registry, home: Path, version: int, champion: int | None, decision: gate.Decision) -> Path:
     """Tell a decision: a page below the home, metrics and files of the version's MLflow run, a Prefect artifact.
 
-    They link to each other where they have addresses. To tell it again does no harm.
+    Beside the page lies the version's report, below the home and in MLflow. They link to each other where they have
+    addresses. To tell it again does no harm.
 
     Returns:
         The page.
@@ -110,36 +111,27 @@ def show_decision(registry: Registry, home: Path, version: int, champion: int | 
     title = gate.title_of(registry.model_name, version, champion)
     elsewhere = _addresses(registry, version, champion)
     page = home / DECISIONS / f"{registry.model_name}-v{version}-against-{champion or 'none'}" / PAGE
-    report = Path("..", "..", "evaluations", registry.tags_of(version)["evaluation"], REPORT)
+    report = registry.artifact(version, REPORT).read_text()
     page.parent.mkdir(parents=True, exist_ok=True)
-    links = [*_report(report), *elsewhere] if (page.parent / report).exists() else elsewhere
-    _write(page.parent, title, decision, links)
-    with tempfile.TemporaryDirectory() as folder:  # in MLflow the report lies beside it
-        _write(Path(folder), title, decision, [*_report(Path(REPORT)), *elsewhere])
-        _log(registry, version, decision, [Path(folder, name) for name in (PAGE, NUMBERS)])
+    decided = gate.decision_page(title, decision, [Link("Report of the evaluation", REPORT), *elsewhere])
+    write_bytes(page, decided.encode())
+    write_bytes(page.parent / REPORT, linked(report, [Link("Decision of the gate", PAGE), *elsewhere]).encode())
+    write_json(page.parent / NUMBERS, decision.as_json())
+    _log(registry, version, decision, [page.parent / name for name in (PAGE, NUMBERS, REPORT)])
     told = gate.markdown_of(title, decision, elsewhere)
     create_markdown_artifact(key="gate", markdown=f"{told}\nPage: `{page}`\n")
     return page
 
 
-def _addresses(registry: Registry, version: int, champion: int | None) -> list[gate.Link]:
+def _addresses(registry: Registry, version: int, champion: int | None) -> list[Link]:
     """Of the two versions in MLflow and of the flow run in Prefect, as far as servers show them."""
     links = []
     if registry.uri.startswith("http"):
         models = f"{registry.uri.rstrip('/')}/#/models/{registry.model_name}/versions"
         numbers = [one for one in (version, champion) if one is not None]
-        links = [gate.Link(f"Version {one} in MLflow", f"{models}/{one}") for one in numbers]
+        links = [Link(f"Version {one} in MLflow", f"{models}/{one}") for one in numbers]
     flow_run = flow_run_page()
-    return links if flow_run is None else [*links, gate.Link(FLOW_RUN, flow_run)]
-
-
-def _report(path: Path) -> list[gate.Link]:
-    return [gate.Link("Report of the evaluation", path.as_posix())]
-
-
-def _write(folder: Path, title: str, decision: gate.Decision, links: list[gate.Link]) -> None:
-    write_bytes(folder / PAGE, gate.decision_page(title, decision, links).encode())
-    write_json(folder / NUMBERS, decision.as_json())
+    return links if flow_run is None else [*links, Link(FLOW_RUN, flow_run)]
 
 
 def _log(registry: Registry, version: int, decision: gate.Decision, files: list[Path]) -> None:

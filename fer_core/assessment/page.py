@@ -6,11 +6,11 @@ from fer_core.assessment.base import Assessed, Drawn
 from fer_core.report import Published, ReportPage, render_report
 
 ELSEWHERE = (
-    "Where a model version is registered with this evaluation, its tag evaluation is the name of this page's folder, "
-    "and its MLflow run holds a copy of the page. Once the gate has judged it, decision.html lies beside that copy and "
-    "below decisions/ in the home, with links to MLflow and Prefect where these have servers."
+    "This page was finished before a model version was made of what it tells. Where one was, its tag evaluation is the "
+    "name of this page's folder. Once the gate has judged it, copies of this page lie beside decision.html, below "
+    "decisions/ in the home and in the version's MLflow run, with links to the decision, to MLflow and to Prefect."
 )
-"""What a page cannot link to, as it is finished before there is such a version."""
+"""What a page cannot link to itself."""
 
 
 def page(

@@ -11,7 +11,6 @@ from fer_core.gate.decision import Decision as Decision
 from fer_core.gate.decision import FloorCheck as FloorCheck
 from fer_core.gate.judging import decide as decide
 from fer_core.gate.judging import test_rows_digest as test_rows_digest
-from fer_core.gate.writing import Link as Link
 from fer_core.gate.writing import decision_page as decision_page
 from fer_core.gate.writing import markdown_of as markdown_of
 from fer_core.gate.writing import title_of as title_of

@@ -1,7 +1,6 @@
 """A decision as people read it: tables, Markdown, and a page with a picture."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from fer_core import figures
 from fer_core.evaluation.bootstrap import Interval
 from fer_core.gate.classes import least_rows, least_subjects
 from fer_core.gate.decision import ClassCheck, CostCheck, Decision
-from fer_core.report import Table
+from fer_core.report import Link, Table
 from fer_core.report.measures import percent, spoken
 from fer_core.report.render import inline, template
 
@@ -18,14 +17,6 @@ OUTCOME_OF = {"improved": "passed", "first": "passed", "regressed": "failed"}
 UNTOLD = {"pass": "blocks nothing", "refuse": "the candidate is refused"}
 """What becomes of it where a class cannot be told, by --untold-classes."""
 WORDS = {"passed": "passed", "failed": "failed", "untold": "cannot be told"}
-
-
-@dataclass(frozen=True)
-class Link:
-    """Somewhere else that the decision is told, or what it is about."""
-
-    text: str
-    address: str
 
 
 def title_of(model_name: str, version: int, champion: int | None) -> str:

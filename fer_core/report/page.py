@@ -7,6 +7,14 @@ from fer_core.evaluation.bootstrap import Interval
 
 
 @dataclass(frozen=True)
+class Link:
+    """Another page of the same model."""
+
+    text: str
+    address: str
+
+
+@dataclass(frozen=True)
 class PublishedRow:
     """Figures that a paper prints, to stand beside ours: where they are printed, and metric name -> share (0..1)."""
 

@@ -1,13 +1,15 @@
 """A report page as one HTML file that asks nothing of the network."""
 
 import base64
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from fer_core.evaluation.bootstrap import Interval
 from fer_core.report.measures import GROUPS, grouped, spoken
-from fer_core.report.page import ReportPage
+from fer_core.report.page import Link, ReportPage
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -29,6 +31,12 @@ def render_report(page: ReportPage) -> str:
         ],
         figures=[(heading, caption, inline(heading, png)) for heading, caption, png in page.figures],
     )
+
+
+def linked(page: str, links: Sequence[Link]) -> str:
+    """A report with links to the other pages of its model at its head, in place of those that it had."""
+    plain = re.sub(r'<nav aria-label="Elsewhere">.*?</nav>\n', "", page, count=1, flags=re.DOTALL)
+    return plain.replace("</header>", f"{template('elsewhere.html.j2').render(links=links)}</header>", 1)
 
 
 def template(name: str) -> Template:

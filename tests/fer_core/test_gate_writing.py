@@ -10,6 +10,7 @@ from fer_core import gate
 from fer_core.evaluation.bootstrap import Interval
 from fer_core.gate.writing import picture_of, tables_of
 from fer_core.gate_options import GateOptions
+from fer_core.report import Link
 
 NUM = 1000
 TRUTH = np.array(["anger", "fear & awe"])[np.arange(NUM) % 2]
@@ -19,7 +20,7 @@ COSTS = (
     gate.Cost("seconds an image", 0.012, 0.006, Interval(2.0, 1.9, 2.1)),
     gate.Cost("bytes", 48e6, 48e6, Interval(1, 1, 1)),
 )
-LINKS = [gate.Link("Report of the evaluation", "../report.html"), gate.Link('"MLflow"', "http://host/#/x?a=1&b=2")]
+LINKS = [Link("Report of the evaluation", "../report.html"), Link('"MLflow"', "http://host/#/x?a=1&b=2")]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from fer_core.evaluation import Interval
 from fer_core.figures import f1_over_k
-from fer_core.report import Published, PublishedRow, ReportPage, Table, render_report
+from fer_core.report import Link, Published, PublishedRow, ReportPage, Table, linked, render_report
 from fer_core.report.measures import OTHER, grouped
 
 PNG = f1_over_k({1: 0.5, 11: 0.6})
@@ -149,3 +149,15 @@ def test_an_empty_page_has_no_empty_section():
 def test_a_figure_must_be_a_png():
     with pytest.raises(ValueError, match="'Map' is not a PNG"):
         render_report(ReportPage(title="t", figures=[("Map", "", b"GIF89a")]))
+
+
+def test_links_to_other_pages_stand_once_at_its_head():
+    page = render_report(ReportPage("title", summary=[("</header>", "</header>")]))
+    once = linked(page, [Link("Decision", "decision.html"), Link("<MLflow>", "http://host/#/x?a=1&b=2")])
+    header = once.partition("</header>")[0]
+    assert re.findall(r'<li><a href="([^"]*)">([^<]*)', header) == [
+        ("decision.html", "Decision"),
+        ("http://host/#/x?a=1&amp;b=2", "&lt;MLflow&gt;"),
+    ]
+    Page(once)
+    assert linked(once, []) == page

@@ -12,6 +12,7 @@ from fer_core.code_digest import code_digest
 from fer_core.config import RetrainOptions
 from fer_core.directories import Directory
 from fer_core.files import write_json, write_table
+from fer_core.report import ReportPage, render_report
 from fer_core.runs import DESCRIPTION, NETWORK, RunDescription
 from infra.mlflow_engine import store_file
 from tasks.evaluation import EVALUATION_CODE, FIGURES, METRICS, PREDICTIONS, REPORT
@@ -90,7 +91,7 @@ def evaluate_and_register(home: Path, faces: Made, level: Level, number: int) ->
     files = {
         PREDICTIONS: table(f"row of {number}"),
         METRICS: lambda file: text(file, "{}"),
-        REPORT: lambda file: text(file, "page"),
+        REPORT: lambda file: text(file, render_report(ReportPage("page"))),
     }
     inputs = {"faces": faces.content, "run": level.run.content, "level": level.groups.content}
     code = code_digest(*EVALUATION_CODE, *CHOSEN)
