@@ -163,7 +163,8 @@ class Summary:
         """What the gate did."""
         self._took("gate", made.seconds, reused=False)
         names = ("model_version", "champion", "verdict", "reason")
-        return self._with(**{name: getattr(made, name) for name in names}, **_moved(made))
+        page = None if made.page is None else str(made.page)
+        return self._with(**{name: getattr(made, name) for name in names}, decision_page=page, **_moved(made))
 
     def rollback(self, made: Rollback) -> Self:
         """What was rolled back."""
@@ -246,6 +247,7 @@ def _results(values: dict[str, Any]) -> str:
         "table",
         "sheet",
         "report",
+        "decision_page",
         "card",
         "drift",
     )

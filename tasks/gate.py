@@ -26,6 +26,7 @@ from tasks.evaluation import METRICS, PREDICTIONS, REPORT
 
 DECISIONS, PAGE, NUMBERS = "decisions", "decision.html", "decision.json"
 FLOW_RUN = "Flow run in Prefect"
+NO_CHAMPION = "none"
 
 
 def judge(registry: Registry, version: int, champion: int | None, options: GateOptions) -> gate.Decision:
@@ -99,6 +100,15 @@ def _bytes(registry: Registry, version: int, champion: int) -> gate.Cost:
     return gate.Cost("bytes", own, theirs, Interval(own / theirs, own / theirs, own / theirs))
 
 
+def page_of(home: Path, model_name: str, version: int, against: str) -> Path:
+    """Where the page of a decision is.
+
+    Args:
+        against: the champion's version, or NO_CHAMPION.
+    """
+    return home / DECISIONS / f"{model_name}-v{version}-against-{against}" / PAGE
+
+
 def show_decision(registry: Registry, home: Path, version: int, champion: int | None, decision: gate.Decision) -> Path:
     """Tell a decision: a page below the home, metrics and files of the version's MLflow run, a Prefect artifact.
 
@@ -110,7 +120,7 @@ def show_decision(registry: Registry, home: Path, version: int, champion: int | 
     """
     title = gate.title_of(registry.model_name, version, champion)
     elsewhere = _addresses(registry, version, champion)
-    page = home / DECISIONS / f"{registry.model_name}-v{version}-against-{champion or 'none'}" / PAGE
+    page = page_of(home, registry.model_name, version, str(champion or NO_CHAMPION))
     report = registry.artifact(version, REPORT).read_text()
     page.parent.mkdir(parents=True, exist_ok=True)
     decided = gate.decision_page(title, decision, [Link("Report of the evaluation", REPORT), *elsewhere])

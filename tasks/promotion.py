@@ -19,7 +19,7 @@ from fer_core.promotions import Action, Aliases, Move
 from infra.progress import logger
 from infra.promotion_ledger import Ledger
 from infra.promotion_log import now
-from tasks.gate import judge, show_decision
+from tasks.gate import NO_CHAMPION, judge, page_of, show_decision
 from tasks.proof import doubt_of
 from tasks.registry import git_commit, open_registry
 
@@ -34,6 +34,7 @@ class Promotion:
     Attributes:
         verdict: the gate's, or UNPROVEN; None where a person made it champion and the gate was never asked.
         before, after: the aliases; of a dry run, what they would be.
+        page: of the decision that stands, if it was told in this home.
         seconds: it took.
     """
 
@@ -43,6 +44,7 @@ class Promotion:
     before: Aliases
     after: Aliases
     dry_run: bool
+    page: Path | None = None
     seconds: float = 0.0
 
     @property
@@ -73,7 +75,9 @@ def promote_if_better(
     if not dry_run:
         title = f"{model_name} version {made.model_version}: {made.verdict}"
         show_aliases("promotion", title, made.reason, made.before, made.after)
-    return replace(made, seconds=time.perf_counter() - started)
+    against = registry.tags_of(made.model_version).get("decided_against", NO_CHAMPION)
+    page = page_of(home, model_name, made.model_version, against)
+    return replace(made, page=page if page.exists() else None, seconds=time.perf_counter() - started)
 
 
 def show_aliases(key: str, title: str, reason: str, before: Aliases, after: Aliases) -> None:
@@ -134,7 +138,7 @@ def _standing(
 def _decided_by(champion: int | None, gate: GateOptions) -> dict[str, str]:
     """The tags that say what a decision depends on beside the version."""
     checks = {name: getattr(gate, name) for name in GateOptions.model_fields}
-    return {"decided_against": "none" if champion is None else str(champion), "gate": digest_of(checks)}
+    return {"decided_against": str(champion or NO_CHAMPION), "gate": digest_of(checks)}
 
 
 def _decided(ledger: Ledger, version: int, aliases: Aliases, gate: GateOptions, flow_run_id: str | None) -> Move:

@@ -75,6 +75,7 @@ def test_retrain_ends_with_a_registered_and_promoted_model(retrained: tuple[Path
     report = Path(result["report"]).read_text()
     assert report.count("data:image/png;base64,") >= 5
     assert "http://" not in report.replace("http://www.w3.org", "")
+    assert "fer version 1 against no champion: first" in Path(result["decision_page"]).read_text()
 
 
 def test_the_same_command_again_does_nothing_twice(retrained: tuple[Path, dict[str, Any]]) -> None:
@@ -84,6 +85,7 @@ def test_the_same_command_again_does_nothing_twice(retrained: tuple[Path, dict[s
     assert again["reused"] == ["ingest", "prepare", "train", "subdivide", "evaluate", "register"]
     assert again["model_version"] == 1
     assert again["verdict"] == before["verdict"]
+    assert again["decision_page"] == before["decision_page"]
     assert again["metrics"] == before["metrics"]
     assert manifests(home) == shards
 
