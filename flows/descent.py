@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from flows.columns import columns
 from infra.mlflow_versions import ModelVersion
 from tasks.lineage import Traced, Traces
 
@@ -115,6 +116,4 @@ def _title(model: dict[str, Any]) -> str:
 
 
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[at]) for row in (header, *rows)) for at in range(len(header))]
-    told = ("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)) for row in (header, *rows))
-    return ["", *(line.rstrip() for line in told)]
+    return ["", *columns([header, *rows], "<" * len(header))]

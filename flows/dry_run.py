@@ -3,6 +3,8 @@
 from collections import Counter
 from typing import Any
 
+from flows.columns import columns
+
 EXAMPLES = 3
 
 
@@ -30,14 +32,7 @@ def _by_class_and_pose(counts: list[dict[str, Any]]) -> list[str]:
         people = {cell["subject"] for cell in cells} - {None}
         numbers = [*(of_pose[pose] for pose in poses), sum(of_pose.values())]
         rows.append([name or "unknown", *map(str, numbers), str(len(people) or "unknown")])
-    widths = [max(len(row[at]) for row in rows) for at in range(len(header))]
-    return [
-        "  ".join(
-            cell.ljust(width) if at == 0 else cell.rjust(width)
-            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+    return columns(rows, "<" + ">" * (len(header) - 1))
 
 
 def _pose_name(pose: int | None) -> str:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from flows.columns import columns
+
 
 def lines(values: dict[str, Any]) -> list[str]:
     """The lines, the agreement as table I of the landmark VAE."""
@@ -11,12 +13,11 @@ def lines(values: dict[str, Any]) -> list[str]:
     ]
     if values["votes"] is None:
         return said
-    width = max(len(split) for split in ("split", *values["agreement"]))
-    said += ["", f"{'split':<{width}}  {'5:0':>6} {'4:1':>6} {'3:2':>6}"]
-    for split, counts in values["agreement"].items():
-        said.append(f"{split:<{width}}  " + " ".join(f"{count:>6}" for count in counts.values()))
+    rows = [[split, *map(str, counts.values())] for split, counts in values["agreement"].items()]
     return [
         *said,
+        "",
+        *columns([["split", "5:0", "4:1", "3:2"], *rows], "<>>>"),
         "",
         f"votes  {values['votes']}",
         f"next   the prepare command that wrote the questions, with --tuples human --votes {values['votes']}",

@@ -2,17 +2,14 @@
 
 from typing import Any
 
+from flows.columns import columns
+
 
 def listing(values: dict[str, Any]) -> str:
     """The table of the directories, and what was done with them."""
     header = ("kind", "name", "MB", "age", "rows", "state", "used by")
     rows = [header, *(_row(directory) for directory in values["directories"])]
-    widths = [max(len(row[at]) for row in rows) for at in range(len(header))]
-    align = ("<", "<", ">", ">", ">", "<", "<")
-    lines = [
-        "  ".join(f"{cell:{side}{width}}" for cell, side, width in zip(row, align, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    lines = columns(rows, "<<>>><<")
     megabytes = sum(directory["bytes"] for directory in values["directories"]) / 1e6
     lines += ["", f"{len(rows) - 1} directories, {megabytes:.1f} MB"]
     if "removable" in values:
