@@ -85,6 +85,11 @@ def notes_of(decision: Decision) -> list[str]:
         "McNemar's test takes every row as independent. Where people have several rows its p value is too small, so "
         "it is told and does not decide.",
     ]
+    if decision.num_subjects == decision.num_rows:
+        notes.append(
+            "Every row counts as another person's, as where the data set does not tell who is who: the intervals are "
+            "too narrow if some people have several rows."
+        )
     if decision.rival == "the champion":
         margin, num_classes = decision.class_margin, len(decision.classes)
         notes += [

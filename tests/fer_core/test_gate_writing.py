@@ -104,5 +104,11 @@ def test_the_notes_say_what_the_numbers_go_by(against):
     assert "cannot be told, and the candidate is refused, where" in gate.decision_page("x", strict, [])
 
 
+def test_people_who_are_not_told_apart_are_named_as_an_assumption(against, first):
+    assumed = "Every row counts as another person&#39;s"
+    assert assumed in gate.decision_page("x", first, [])
+    assert assumed not in gate.decision_page("x", against, [])
+
+
 def test_the_picture_shows_the_classes_where_there_is_a_champion(against, first):
     assert len(picture_of(against)) > len(picture_of(first)) > 1000
