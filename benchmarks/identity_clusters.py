@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from fer_core.errors import InputError
+from fer_core.estimates.clusters import cluster_identities, describe_face, fit_whitening
 from fer_core.evaluation.clustering import contingency
-from fer_core.identities import cluster_identities, describe_face, fit_whitening
 from fer_core.pictures import decode
 
 MIN_PICTURES = 5

@@ -25,10 +25,10 @@ import cv2
 import numpy as np
 import torch
 
-from fer_core import ingest as ingesting
 from fer_core import pictures
-from fer_core.config import PrepareOptions
 from fer_core.faces import crop, finding, warp
+from fer_core.ingest import scanning
+from fer_core.options.stages import PrepareOptions
 from fer_core.shards import write_picture_shard
 
 PARTITIONS, ROWS = 4, 256
@@ -76,7 +76,7 @@ def shares(dataset: str, source: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(PARTITIONS):
             part = [rows[at] for at in chosen[number * ROWS : (number + 1) * ROWS]]
-            catalog, _ = ingesting.catalog_partition(dataset, source, part)
+            catalog, _ = scanning.catalog_partition(dataset, source, part)
             found, _ = with_detection_clocked(catalog, options, spent)
             written = time.perf_counter()
             write_picture_shard(Path(folder), f"part-{number:05d}.parquet", found)

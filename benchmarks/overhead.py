@@ -45,8 +45,8 @@ save_run(folder, plan, train(plan, World(), FolderStore(folder), lambda row: Non
 
 def plan_of(faces: Path, epochs: int, patch: int) -> Any:
     """The plan that the command makes of its default options."""
-    from fer_core.config import TrainOptions
     from fer_core.folds import Part
+    from fer_core.options.stages import TrainOptions
     from fer_core.precision import trains_in_bfloat16
     from fer_core.training import TrainingPlan
 

@@ -26,7 +26,7 @@ from fer_core.datasets import REGISTRY
 from fer_core.datasets.synthetic import SyntheticOptions
 from fer_core.directories import Directory, shards_of
 from fer_core.folds import Part
-from fer_core.ingest import SCAN, files_of, write_scan
+from fer_core.ingest.scanning import SCAN, files_of, write_scan
 from fer_core.pose import view_of
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import PictureReader, write_picture_shard

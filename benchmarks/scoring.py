@@ -34,10 +34,10 @@ from fer_core.embedding import embed
 from fer_core.faces.warp import encode
 from fer_core.levels import Level
 from fer_core.methods import REGISTRY
-from fer_core.picture_sources import open_source
 from fer_core.predictor import Predictor
 from fer_core.runs import RunDescription
-from fer_core.scoring import BATCH, Listing, Scorer, score_pictures
+from fer_core.scoring.faces import BATCH, Listing, Scorer, score_pictures
+from fer_core.scoring.sources import open_source
 from fer_core.synthetic import Face, render
 from fer_core.targets import Counts
 from fer_core.training import build_network
@@ -119,7 +119,7 @@ def ways_of(case: str, folder: Path) -> dict[str, Callable[[], int]]:
         return len(table) + len(aside)
 
     def one_by_one() -> int:
-        with patch("fer_core.scoring.ahead", serial):
+        with patch("fer_core.scoring.faces.ahead", serial):
             return score()
 
     def crops() -> int:

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from fer_core.directories import read_columns
 from fer_core.errors import InputError
-from fer_core.estimated_expressions import read_expressions
-from fer_core.estimated_identities import with_estimates
+from fer_core.estimates.expressions import read_expressions
+from fer_core.estimates.identities import with_estimates
 from fer_core.folds import Part, groups_of, roles, with_validation
 
 _ALWAYS = ("sample_id", "split", "subject_id", "sequence_id")

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from fer_core import datasets, methods
-from fer_core.config import EvaluateOptions, TrainOptions
 from fer_core.folds import Part
+from fer_core.options.stages import EvaluateOptions, TrainOptions
 
 VARIANT_FIELDS = ("variant", "model", "base")
 """Options that say which of a paper's systems a method is."""

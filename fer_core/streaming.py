@@ -19,8 +19,8 @@ from upath import UPath
 from fer_core.credentials import OF_OBJECT_STORES, require_no_credentials
 from fer_core.directories import MANIFEST, read_columns, read_manifest
 from fer_core.errors import InputError
-from fer_core.estimated_expressions import EXPRESSIONS
-from fer_core.estimated_identities import IDENTITIES
+from fer_core.estimates.expressions import EXPRESSIONS
+from fer_core.estimates.identities import IDENTITIES
 from fer_core.files import file_sha256, has_size, write_bytes
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import PictureReader, Places, decode_colour, index_name, read_places, write_picture_shard

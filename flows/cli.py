@@ -10,7 +10,14 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
 
-from fer_core.config import (
+from fer_core.errors import InputError
+from fer_core.experiments.options import ExperimentOptions
+from fer_core.options.base import merged
+from fer_core.options.gallery import AlbumOptions, RetrieveOptions
+from fer_core.options.judge import JudgeOptions
+from fer_core.options.lineage import LineageOptions
+from fer_core.options.serve import ExportOptions, ServeOptions
+from fer_core.options.stages import (
     DirectoriesOptions,
     EvaluateOptions,
     HomeOptions,
@@ -23,15 +30,8 @@ from fer_core.config import (
     SubdivideOptions,
     TrainOptions,
 )
-from fer_core.errors import InputError
-from fer_core.experiments.options import ExperimentOptions
-from fer_core.gallery_options import AlbumOptions, RetrieveOptions
-from fer_core.judge_options import JudgeOptions
-from fer_core.lineage_options import LineageOptions
-from fer_core.option_text import option_names, pair_options, read_options, suggestion
-from fer_core.options import merged
-from fer_core.serve_options import ExportOptions, ServeOptions
-from fer_core.watch_options import WatchOptions
+from fer_core.options.text import option_names, pair_options, read_options, suggestion
+from fer_core.options.watch import WatchOptions
 
 OPTIONS: dict[str, type[HomeOptions]] = {
     "ingest": IngestOptions,

@@ -4,7 +4,9 @@ from typing import Any
 
 from prefect import flow
 
-from fer_core.config import (
+from fer_core.errors import InputError
+from fer_core.evaluation.cross_validation import cross_validation
+from fer_core.options.stages import (
     DirectoriesOptions,
     EvaluateOptions,
     IngestOptions,
@@ -15,9 +17,7 @@ from fer_core.config import (
     SubdivideOptions,
     TrainOptions,
 )
-from fer_core.errors import InputError
-from fer_core.evaluation.cross_validation import cross_validation
-from fer_core.watch_options import WatchOptions
+from fer_core.options.watch import WatchOptions
 from flows import stages
 from flows.deployed import with_secrets, with_sentence
 from flows.experiment import experiment as experiment

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from prefect.states import Completed
 
-from fer_core.home_options import HomeOptions
+from fer_core.options.home import HomeOptions
 from infra.prefect_engine import secrets_of_block
 from infra.progress import logger
 

@@ -6,9 +6,9 @@ from typing import Any
 from prefect import flow
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from fer_core.config import CropOptions, EvaluateOptions
 from fer_core.experiments.options import CellPlan, ExperimentOptions, cells_of
 from fer_core.experiments.results import Cell
+from fer_core.options.stages import CropOptions, EvaluateOptions
 from flows import stages
 from flows.deployed import with_secrets
 from flows.summary import Summary

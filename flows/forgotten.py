@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fer_core.forgetting import told
+from fer_core.consent.forgetting import told
 from tasks.forgetting import Forgotten
 
 

@@ -5,9 +5,9 @@ from typing import Any
 
 from prefect import flow
 
-from fer_core.album import ALBUM, PAGE
-from fer_core.gallery_options import AlbumOptions, GalleryOptions, RetrieveOptions
-from fer_core.retrieval import NEAREST, SHEET
+from fer_core.galleries.album import ALBUM, PAGE
+from fer_core.galleries.retrieval import NEAREST, SHEET
+from fer_core.options.gallery import AlbumOptions, GalleryOptions, RetrieveOptions
 from flows.deployed import with_secrets
 from flows.summary import Summary
 from tasks.galleries import find_nearest, make_album

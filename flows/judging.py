@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from fer_core.judge_options import JudgeOptions
+from fer_core.options.judge import JudgeOptions
 from infra.progress import logger
 from infra.web.judging import make_judging_app
 from infra.web.server import is_loopback, names_of, serve_until_ended

@@ -4,7 +4,7 @@ from typing import Any
 
 from prefect import flow
 
-from fer_core.lineage_options import LineageOptions
+from fer_core.options.lineage import LineageOptions
 from flows import descent
 from flows.summary import Summary
 from tasks.lineage import trace_pictures, trace_version

@@ -3,7 +3,7 @@
 import textwrap
 from typing import Any
 
-from fer_core.option_text import as_arguments, plain
+from fer_core.options.text import as_arguments, plain
 
 WIDTH = 120
 

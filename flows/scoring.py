@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from prefect import flow
 
-from fer_core.config import ScoreOptions
+from fer_core.options.stages import ScoreOptions
 from flows.deployed import with_secrets
 from flows.summary import Summary
 from tasks.registered import find_model

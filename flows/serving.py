@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from fer_core.serve_options import ExportOptions, ServeOptions
+from fer_core.options.serve import ExportOptions, ServeOptions
 from flows.judging import judge as judge
 from infra.progress import logger
 from infra.web.app import make_app

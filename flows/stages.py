@@ -8,8 +8,15 @@ from typing import TypeVar
 from prefect import flow
 from prefect.states import Completed
 
-from fer_core.config import CatalogOptions, CropOptions, EvaluateOptions, PrepareOptions, SubdivideOptions, TrainOptions
 from fer_core.folds import Part
+from fer_core.options.stages import (
+    CatalogOptions,
+    CropOptions,
+    EvaluateOptions,
+    PrepareOptions,
+    SubdivideOptions,
+    TrainOptions,
+)
 from tasks.data import publish_faces, write_catalog, write_faces
 from tasks.evaluation import Tested, write_evaluation
 from tasks.made import Fold, Level, Made

@@ -7,7 +7,7 @@ from typing import Any, Self
 from fer_core.experiments.options import CellPlan
 from fer_core.housekeeping import KIND_OF, Entry
 from fer_core.runs import profile_of
-from fer_core.scoring import PREDICTIONS
+from fer_core.scoring.faces import PREDICTIONS
 from flows import descent, dry_run, forgotten, judged, matrix
 from flows.listing import listing
 from tasks.evaluation import REPORT

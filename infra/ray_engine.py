@@ -16,9 +16,9 @@ from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig, 
 from ray.train.v2.torch.torch_trainer import TorchTrainer  # ray.train's, by the name that type checkers follow
 
 from fer_core.checkpoints import FolderStore
-from fer_core.engine_options import EngineOptions
 from fer_core.errors import InputError
 from fer_core.files import read_rows
+from fer_core.options.engine import EngineOptions
 from fer_core.runs import PROGRESS, save_run
 from fer_core.training import TrainingPlan, train
 from fer_core.world import CPU, World

@@ -9,11 +9,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from fer_core import model_card
-from fer_core.ancestry import Ancestry, condition_of
 from fer_core.directories import read_columns
 from fer_core.evaluation.bootstrap import Interval
 from fer_core.files import write_bytes
 from fer_core.levels import LABELS
+from fer_core.lineage.ancestry import Ancestry, condition_of
 from fer_core.report.measures import grouped
 from fer_core.runs import DESCRIPTION, RunDescription
 from infra.mlflow_versions import ModelVersion, Versions

@@ -11,18 +11,18 @@ import torch
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from fer_core import ingest as ingesting
 from fer_core.code_digest import code_digest
-from fer_core.config import CatalogOptions, CropOptions
-from fer_core.corrections import read_corrections
+from fer_core.consent.withdrawals import WITHDRAWN, digest_of_withdrawals, read_withdrawals
 from fer_core.datasets.base import Record
 from fer_core.directories import Directory, folder_at, read_manifest, shards_of
-from fer_core.estimated_expressions import count_unknown, write_expressions
-from fer_core.estimated_identities import write_identities
+from fer_core.estimates.expressions import count_unknown, write_expressions
+from fer_core.estimates.identities import write_identities
 from fer_core.faces.crop import write_face_shard
-from fer_core.overlay import Overlay, count_corrected
+from fer_core.ingest import scanning
+from fer_core.ingest.corrections import read_corrections
+from fer_core.ingest.overlay import Overlay, count_corrected
+from fer_core.options.stages import CatalogOptions, CropOptions
 from fer_core.streaming import CLASS_SORTED, try_out, upload, write_class_sorted
-from fer_core.withdrawals import WITHDRAWN, digest_of_withdrawals, read_withdrawals
 from infra.dask_engine import map_partitions
 from infra.progress import Ticker, logger
 from infra.settings import Settings
@@ -39,7 +39,7 @@ def records_of(options: CatalogOptions) -> Iterator[Record]:
     Raises:
         InputError: the folder is not what the data set expects.
     """
-    return ingesting.limited(lambda: options.adapter.stream(options.source, options.own), options.per_class)
+    return scanning.limited(lambda: options.adapter.stream(options.source, options.own), options.per_class)
 
 
 def overlay_of(options: CatalogOptions) -> Overlay:
@@ -67,7 +67,7 @@ def catalog_directory(options: CatalogOptions) -> Directory:
     overlay = overlay_of(options)
     withdrawn = {WITHDRAWN: digest_of_withdrawals(overlay.withdrawals)} if overlay.withdrawals else {}
     corrected = {"corrections": overlay.corrections.digest} if options.corrections else {}
-    fingerprint = ingesting.source_fingerprint(options.source if options.adapter.needs_source else None)
+    fingerprint = scanning.source_fingerprint(options.source if options.adapter.needs_source else None)
     return Directory(
         options.home / "catalogs",
         options.dataset,
@@ -80,7 +80,7 @@ def catalog_directory(options: CatalogOptions) -> Directory:
             **withdrawn,
         },
         inputs={"source": fingerprint, **corrected},
-        code=code_digest("fer_core.ingest", "fer_core.datasets.base", options.adapter.records.__module__),
+        code=code_digest("fer_core.ingest.scanning", "fer_core.datasets.base", options.adapter.records.__module__),
     )
 
 
@@ -93,7 +93,7 @@ def faces_directory(options: CropOptions, catalog: str, labeller: RegisteredMode
     cropping = options.cropping
     estimated = {} if labeller is None else {"expressions": labeller.title, "least": options.least_probability}
     labelled_by = {} if labeller is None else {f"expression_{part}": own for part, own in labeller.content.items()}
-    code = ("fer_core.estimated_expressions", "fer_core.predictor") if labeller else ()
+    code = ("fer_core.estimates.expressions", "fer_core.predictor") if labeller else ()
     return Directory(
         options.home / "faces",
         f"{options.dataset}-{options.crop_size}",
@@ -106,7 +106,7 @@ def faces_directory(options: CropOptions, catalog: str, labeller: RegisteredMode
             **estimated,
         },
         inputs={"catalog": catalog, **labelled_by},
-        code=code_digest("fer_core.faces.crop", "fer_core.estimated_identities", *code),
+        code=code_digest("fer_core.faces.crop", "fer_core.estimates.identities", *code),
     )
 
 
@@ -118,16 +118,16 @@ def write_catalog(options: CatalogOptions, repair: bool = False) -> Made:
     def build() -> tuple[Iterable[str], dict[str, Any]]:
         check_corrected_paths(options, overlay)
         source = None if options.source is None else options.source.absolute()
-        partitions, rows = ingesting.write_scan(
+        partitions, rows = scanning.write_scan(
             directory.path, records_of(options), ROWS_A_PARTITION, BYTES_A_PARTITION, source
         )
         work = ((directory.path, number, options.dataset, source, overlay) for number in range(partitions))
-        _map("ingest", ingesting.write_catalog_shard, work, rows)
-        shutil.rmtree(directory.path / ingesting.SCAN)
-        summary = ingesting.summary_of(directory.path)
-        ingesting.check_summary(options.dataset, summary)
+        _map("ingest", scanning.write_catalog_shard, work, rows)
+        shutil.rmtree(directory.path / scanning.SCAN)
+        summary = scanning.summary_of(directory.path)
+        scanning.check_summary(options.dataset, summary)
         summary["corrected"] = count_corrected(overlay.corrections, directory.path)
-        return ingesting.files_of(directory.path), summary
+        return scanning.files_of(directory.path), summary
 
     made = make("ingest", directory, build, repair)
     _tell(made)
@@ -152,14 +152,14 @@ def write_faces(options: CropOptions, catalog: Made, repair: bool = False) -> Ma
             (catalog.path / name, shard["sha256"], directory.path, options.cropping) for name, shard in shards.items()
         )
         _map("prepare", write_face_shard, work, catalog.summary["rows"])
-        summary = ingesting.summary_of(directory.path)
+        summary = scanning.summary_of(directory.path)
         summary["set_aside"] = dict(Counter(catalog.summary["set_aside"]) + Counter(summary["set_aside"]))
         if options.identities == "estimated":
             summary["estimated_subjects"] = write_identities(directory.path, options.cropping.margin)
-        ingesting.check_faces(summary)
+        scanning.check_faces(summary)
         if labeller is not None:
             summary["estimated_expressions"] = _label(options, directory.path, labeller)
-        return ingesting.files_of(directory.path), summary
+        return scanning.files_of(directory.path), summary
 
     made = make("prepare", directory, build, repair)
     _tell(made)
@@ -191,7 +191,7 @@ def publish_faces(options: CropOptions, faces: Made, repair: bool = False) -> Ma
         for rows in write_class_sorted(faces.path, directory.path):
             done += rows
             ticker(done)
-        return ingesting.files_of(directory.path), faces.summary
+        return scanning.files_of(directory.path), faces.summary
 
     made = make("publish", directory, build, repair)
     destination = folder_at(options.stream) / directory.path.name

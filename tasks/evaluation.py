@@ -16,12 +16,12 @@ from fer_core.assessment.page import page
 from fer_core.assessment.protocols import measured, protocol_of
 from fer_core.assessment.published import published_for
 from fer_core.code_digest import code_digest
-from fer_core.config import CropOptions, EvaluateOptions
 from fer_core.datasets.base import Pair
 from fer_core.directories import Directory
 from fer_core.files import digest_of, write_bytes, write_json, write_table
 from fer_core.folds import Part
 from fer_core.naming import telling_options, title_of
+from fer_core.options.stages import CropOptions, EvaluateOptions
 from fer_core.report import Published
 from fer_core.training import TrainingPlan
 from infra.progress import Ticker, logger

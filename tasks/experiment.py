@@ -24,7 +24,7 @@ from fer_core.experiments.results import Cell, orders, table_lines
 from fer_core.experiments.spec import Experiment, short_name
 from fer_core.files import write_bytes, write_json
 from fer_core.levels import LABELS
-from fer_core.option_text import plain
+from fer_core.options.text import plain
 from fer_core.speed import forward_speed
 from infra.mlflow_runs import MatrixCell, log_matrix
 from infra.progress import logger

@@ -9,9 +9,9 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from fer_core.config import IngestOptions, RetrainOptions
-from fer_core.forgetting import Forgetting, forget, plan_forgetting
-from fer_core.option_text import as_arguments, dotted, pair_options
+from fer_core.consent.forgetting import Forgetting, forget, plan_forgetting
+from fer_core.options.stages import IngestOptions, RetrainOptions
+from fer_core.options.text import as_arguments, dotted, pair_options
 from infra.mlflow_versions import ModelVersion
 from infra.progress import logger
 from tasks.registry import all_versions

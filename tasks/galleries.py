@@ -8,19 +8,19 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from fer_core.album import ALBUM, PAGE, write_album
-from fer_core.asked_pictures import PictureSource
 from fer_core.code_digest import code_digest
 from fer_core.directories import Directory, Manifest, read_manifest
 from fer_core.errors import InputError
 from fer_core.files import file_sha256
-from fer_core.galleries import Crops, Gallery, no_crops, scored_crops, scored_gallery, training_gallery
-from fer_core.gallery_options import AlbumOptions, RetrieveOptions
-from fer_core.picture_sources import open_source
+from fer_core.galleries.album import ALBUM, PAGE, write_album
+from fer_core.galleries.gallery import Crops, Gallery, no_crops, scored_crops, scored_gallery, training_gallery
+from fer_core.galleries.retrieval import NEAREST, SHEET, write_nearest
+from fer_core.galleries.training_faces import TrainingFaces
+from fer_core.options.gallery import AlbumOptions, RetrieveOptions
 from fer_core.predictor import Predictor
-from fer_core.retrieval import NEAREST, SHEET, write_nearest
-from fer_core.scoring import Listing
-from fer_core.training_faces import TrainingFaces
+from fer_core.scoring.asked_pictures import PictureSource
+from fer_core.scoring.faces import Listing
+from fer_core.scoring.sources import open_source
 from infra.progress import Ticker, logger
 from tasks.made import Made, make
 from tasks.registered import RegisteredModel
@@ -40,7 +40,7 @@ def find_nearest(options: RetrieveOptions, model: RegisteredModel, scores: Path 
         kind="nearest",
         config={"k": options.k},
         inputs={**_inputs(model, scores), "query": file_sha256(options.query)},
-        code=code_digest("fer_core.retrieval"),
+        code=code_digest("fer_core.galleries.retrieval"),
     )
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
@@ -64,7 +64,7 @@ def make_album(options: AlbumOptions, model: RegisteredModel, scores: Path | Non
         kind="album",
         config={"groups": options.groups, "k": options.k},
         inputs=_inputs(model, scores),
-        code=code_digest("fer_core.album", "fer_core.galleries"),
+        code=code_digest("fer_core.galleries.album", "fer_core.galleries.gallery"),
     )
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:

@@ -13,7 +13,7 @@ from fer_core.directories import folder_at
 from fer_core.errors import InputError
 from fer_core.evaluation.bootstrap import Interval
 from fer_core.files import write_bytes, write_json
-from fer_core.gate_options import GateOptions
+from fer_core.options.gate import GateOptions
 from fer_core.predictor import Predictor
 from fer_core.report import Link, linked
 from fer_core.rivals import decisions_of

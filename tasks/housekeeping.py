@@ -5,9 +5,9 @@ import sys
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from fer_core.config import DirectoriesOptions
 from fer_core.errors import InputError
 from fer_core.housekeeping import Entry, removable, remove, survey
+from fer_core.options.stages import DirectoriesOptions
 from infra.progress import logger
 from tasks.inspection import Proof, prove
 from tasks.registry import all_versions

@@ -7,10 +7,10 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from fer_core.config import CatalogOptions, CropOptions
 from fer_core.directories import MANIFEST, damaged_files, folder_at, read_manifest
 from fer_core.errors import InputError
-from fer_core.inspection import inspect
+from fer_core.ingest.inspection import inspect
+from fer_core.options.stages import CatalogOptions, CropOptions
 from infra.progress import Ticker, logger
 from tasks.data import catalog_directory, check_corrected_paths, faces_directory, overlay_of, records_of
 from tasks.registered import labeller_of

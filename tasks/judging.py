@@ -7,11 +7,11 @@ from typing import Any
 
 from fer_core.errors import InputError
 from fer_core.files import digest_of
-from fer_core.judge_options import JudgeOptions
 from fer_core.judging.answers import AnswerLog
 from fer_core.judging.panel import Panel
 from fer_core.judging.questions import Question, pictures_of, read_questions, require_pictures
 from fer_core.judging.votes import agreement_of, write_votes
+from fer_core.options.judge import JudgeOptions
 from infra.progress import logger
 
 FOLDER = "answers"

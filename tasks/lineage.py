@@ -7,13 +7,13 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from fer_core.ancestry import Ancestry, ancestry_of, condition_of
+from fer_core.consent.withdrawals import Withdrawal, read_withdrawals
 from fer_core.directories import MANIFEST
 from fer_core.errors import InputError
-from fer_core.lineage import Person, Use, people_of, uses_of_samples
-from fer_core.lineage_options import LineageOptions
-from fer_core.option_text import suggestion
-from fer_core.withdrawals import Withdrawal, read_withdrawals
+from fer_core.lineage.ancestry import Ancestry, ancestry_of, condition_of
+from fer_core.lineage.uses import Person, Use, people_of, uses_of_samples
+from fer_core.options.lineage import LineageOptions
+from fer_core.options.text import suggestion
 from infra.mlflow_engine import CHAMPION
 from infra.mlflow_versions import ModelVersion, Versions
 from tasks.registry import all_versions, open_registry, store_uri

@@ -9,12 +9,12 @@ from prefect.cache_policies import NO_CACHE
 
 from fer_core import backbones, levels, methods, runs
 from fer_core.code_digest import code_digest
-from fer_core.config import SubdivideOptions, TrainOptions
 from fer_core.directories import Directory
-from fer_core.engine_options import EngineOptions
 from fer_core.files import file_sha256
 from fer_core.folds import Part
 from fer_core.landmarks.triplets import digest_of_triplets
+from fer_core.options.engine import EngineOptions
+from fer_core.options.stages import SubdivideOptions, TrainOptions
 from fer_core.precision import trains_in_bfloat16
 from fer_core.training import TrainingPlan, profiling
 from infra.progress import Ticker, logger

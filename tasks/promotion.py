@@ -14,7 +14,7 @@ from prefect.runtime import flow_run
 
 from fer_core.errors import InputError
 from fer_core.files import digest_of
-from fer_core.gate_options import GateOptions
+from fer_core.options.gate import GateOptions
 from fer_core.promotions import Action, Aliases, Move
 from infra.progress import logger
 from infra.promotion_ledger import Ledger

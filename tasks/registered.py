@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from fer_core.config import CropOptions
 from fer_core.directories import MANIFEST, folder_at, read_manifest
 from fer_core.errors import InputError
+from fer_core.options.stages import CropOptions
 from fer_core.predictor import Predictor
 from fer_core.runs import DESCRIPTION, RunDescription
 from infra.mlflow_engine import CHAMPION, Registry

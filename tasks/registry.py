@@ -13,11 +13,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from fer_core import gate, runs
-from fer_core.ancestry import registration_tags
-from fer_core.config import RetrainOptions
 from fer_core.directories import MANIFEST
 from fer_core.files import digest_of
+from fer_core.lineage.ancestry import registration_tags
 from fer_core.naming import params_of, title_of
+from fer_core.options.stages import RetrainOptions
 from infra.mlflow_engine import Candidate, Registry, own_uri, store_file
 from infra.mlflow_models import PROJECT
 from infra.mlflow_versions import ModelVersion, Versions

@@ -8,16 +8,16 @@ from typing import Any
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from fer_core.asked_pictures import Files, PictureSource
 from fer_core.code_digest import code_digest
-from fer_core.config import ScoreOptions
 from fer_core.directories import Directory
 from fer_core.errors import InputError
 from fer_core.files import file_sha256
 from fer_core.landmarks.scoring import read_asked_faces, write_landmark_shard
-from fer_core.pair_scoring import ASIDE, PAIRS, pictures_of, read_pairs, threshold_for, write_decisions
-from fer_core.picture_sources import lasting, open_source
-from fer_core.scoring import Listing, Scorer, shard_files, summary_of, write_score_shard
+from fer_core.options.stages import ScoreOptions
+from fer_core.scoring.asked_pictures import Files, PictureSource
+from fer_core.scoring.faces import Listing, Scorer, shard_files, summary_of, write_score_shard
+from fer_core.scoring.pairs import ASIDE, PAIRS, pictures_of, read_pairs, threshold_for, write_decisions
+from fer_core.scoring.sources import lasting, open_source
 from infra.progress import Ticker, logger
 from tasks.made import Made, make
 from tasks.registered import RegisteredModel
@@ -84,7 +84,7 @@ def _scored(
         kind="scores",
         config={"model_name": model.name, "model_version": model.version, "shard": SHARD},
         inputs={**model.content, **of},
-        code=code_digest("fer_core.scoring", "fer_core.landmarks.scoring"),
+        code=code_digest("fer_core.scoring.faces", "fer_core.landmarks.scoring"),
     )
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:
@@ -137,7 +137,7 @@ def decide_pairs(options: ScoreOptions, model: RegisteredModel, scores: Made, th
         kind="scores",
         config={"far": options.far, "threshold": threshold},
         inputs={"scores": scores.content, "pairs": file_sha256(options.pairs)},
-        code=code_digest("fer_core.pair_scoring"),
+        code=code_digest("fer_core.scoring.pairs"),
     )
 
     def build() -> tuple[Iterable[str], dict[str, Any]]:

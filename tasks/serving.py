@@ -5,11 +5,11 @@ import logging
 from typing import Any
 
 from fer_core.errors import InputError
+from fer_core.galleries.training_faces import TrainingFaces
 from fer_core.onnx_export import export_onnx
+from fer_core.options.serve import ExportOptions, ServeOptions
 from fer_core.predictor import Predictor
 from fer_core.report.measures import spoken
-from fer_core.serve_options import ExportOptions, ServeOptions
-from fer_core.training_faces import TrainingFaces
 from infra.progress import logger
 from infra.web.app import ServedModel
 from infra.web.server import is_loopback

@@ -7,12 +7,12 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from fer_core.code_digest import code_digest
-from fer_core.config import PrepareOptions
 from fer_core.directories import Directory
 from fer_core.files import file_sha256
 from fer_core.folds import Part
 from fer_core.landmarks.questions import QUESTIONS, write_questions
 from fer_core.landmarks.triplets import catalog_of
+from fer_core.options.stages import PrepareOptions
 from fer_core.tuple_shards import (
     read_samples,
     shard_name,

@@ -12,14 +12,8 @@ from prefect.cache_policies import NO_CACHE
 
 from fer_core.code_digest import code_digest
 from fer_core.directories import MANIFEST, Directory, Manifest, read_manifest
-from fer_core.drift import Drift, Sample, compare, too_few
-from fer_core.drift_page import drift_page
-from fer_core.errors import InputError
-from fer_core.figures.drift import drifted_classes, drifted_embeddings
-from fer_core.files import digest_of, write_bytes, write_json, write_table
-from fer_core.housekeeping import Entry, survey
-from fer_core.ingest import source_fingerprint
-from fer_core.scored_rows import (
+from fer_core.drift.page import drift_page
+from fer_core.drift.scored_rows import (
     ACTED,
     LOOKED_AT,
     finished,
@@ -29,7 +23,13 @@ from fer_core.scored_rows import (
     sample_of_scores,
     sample_of_test_part,
 )
-from fer_core.watch_options import WatchOptions
+from fer_core.drift.two_samples import Drift, Sample, compare, too_few
+from fer_core.errors import InputError
+from fer_core.figures.drift import drifted_classes, drifted_embeddings
+from fer_core.files import digest_of, write_bytes, write_json, write_table
+from fer_core.housekeeping import Entry, survey
+from fer_core.ingest.scanning import source_fingerprint
+from fer_core.options.watch import WatchOptions
 from infra.mlflow_engine import CHAMPION
 from infra.prefect_events import ask_for_retrain
 from infra.progress import logger
@@ -193,7 +193,7 @@ def _write(
             "seed": options.seed,
         },
         inputs={**inputs, "rows": digest_of(marks.to_pydict())},
-        code=code_digest("fer_core.drift", "fer_core.drift_page", "fer_core.scored_rows"),
+        code=code_digest("fer_core.drift.two_samples", "fer_core.drift.page", "fer_core.drift.scored_rows"),
     )
     classes = sorted({*reference.label_N.tolist(), *rows["expression"].to_pylist()})
 

@@ -10,7 +10,7 @@ import tiny
 from fer_core.directories import MANIFEST, Directory, read_manifest
 from fer_core.files import write_bytes, write_json, write_table
 from fer_core.folds import Part
-from fer_core.lineage import Role, uses_of_subject
+from fer_core.lineage.uses import Role, uses_of_subject
 from fer_core.reading import FaceTable, read_faces
 
 CONFIG = {

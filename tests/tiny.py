@@ -13,7 +13,7 @@ from fer_core.datasets import REGISTRY
 from fer_core.directories import Directory, shards_of
 from fer_core.faces.crop import write_face_shard
 from fer_core.faces.finding import Cropping
-from fer_core.ingest import files_of, summary_of, write_catalog_shard, write_scan
+from fer_core.ingest.scanning import files_of, summary_of, write_catalog_shard, write_scan
 
 SUBJECTS = ("S010", "S011", "S014", "S022", "S026", "S028", "S032", "S034")
 EXPRESSIONS = {"anger": (12, 12), "happy": (24, 36), "surprise": (36, 12)}

@@ -14,7 +14,7 @@ from fer_core.embedding import embed_rows
 from fer_core.embedding_table import Embedded
 from fer_core.evaluation.bootstrap import Interval, share_interval
 from fer_core.evaluation.measure import Evaluation, measure
-from fer_core.label_audit import LabelAudit, audit_labels
+from fer_core.label_audit.doubts import LabelAudit, audit_labels
 from fer_core.predictor import Predictions
 from fer_core.report import Table
 from fer_core.report.measures import percent

@@ -7,10 +7,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from fer_core.assessment.base import Case
-from fer_core.corrections import NO_LABEL
 from fer_core.directories import read_columns
-from fer_core.label_audit import LABEL_AUDIT, LabelAudit, audit_table
-from fer_core.label_audit_page import MOST_SHOWN, AuditPage, Suspect, render_audit
+from fer_core.ingest.corrections import NO_LABEL
+from fer_core.label_audit.doubts import LABEL_AUDIT, LabelAudit, audit_table
+from fer_core.label_audit.page import MOST_SHOWN, AuditPage, Suspect, render_audit
 from fer_core.pictures import small_picture
 
 AUDIT_PAGE = "label_audit.html"

@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fer_core.config import EvaluateOptions
 from fer_core.experiments.spec import Experiment, names, read_experiment
 from fer_core.experiments.vocabulary import COUNTS
 from fer_core.folds import Part
 from fer_core.naming import used_options
+from fer_core.options.stages import EvaluateOptions
 from fer_core.report import Published, PublishedRow
 
 ANY_PICTURES = ("image_folder", "synthetic")

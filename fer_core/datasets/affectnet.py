@@ -39,7 +39,7 @@ from fer_core.datasets.folders import (
 from fer_core.datasets.label_table import Label, labelled
 from fer_core.datasets.points import finite_numbers, with_zero_z
 from fer_core.errors import InputError
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 
 LAYOUT = (
     "Manually_Annotated/Manually_Annotated_Images/ with training.csv and validation.csv in "

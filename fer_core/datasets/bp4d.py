@@ -41,7 +41,7 @@ from fer_core.datasets.folders import (
 from fer_core.datasets.judgements import FILE as LABELS
 from fer_core.datasets.judgements import Judgements, read_judgements
 from fer_core.datasets.points import read_points
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 
 LAYOUT = "folders such as F001 with T1 to T8, in each frames such as 0012.jpg; beside them AUCoding, 2D- and 3DFeatures"
 PERSON, TASK, FRAME = (re.compile(text, re.IGNORECASE) for text in (r"[FM]\d{3}", r"T\d{1,2}", r"\d{1,6}"))

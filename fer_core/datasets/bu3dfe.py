@@ -20,7 +20,7 @@ from fer_core.datasets.base import Adapter, Picture, Record, Rejected, read_pict
 from fer_core.datasets.expression_codes import EXPRESSION_OF_CODE
 from fer_core.datasets.folders import key_of, pictures_of_set
 from fer_core.datasets.points import read_points
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 
 LAYOUT = "folders such as F0001 with files such as F0001_AN01WH_F2D.bmp and F0001_AN01WH_F3D.bnd"
 FILE_NAME = re.compile(

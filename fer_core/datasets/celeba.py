@@ -25,7 +25,7 @@ from fer_core.datasets.folders import first_folder, read_lines, root_of, wrong_f
 from fer_core.datasets.label_table import Label, labelled_in
 from fer_core.datasets.points import finite_numbers, with_zero_z
 from fer_core.errors import InputError
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 
 LAYOUT = (
     "Img/img_align_celeba/000001.jpg (or, in the wild, Img/img_celeba/) with Anno/list_attr_celeba.txt, "

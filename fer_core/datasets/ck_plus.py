@@ -32,7 +32,7 @@ from fer_core.datasets.folders import (
 )
 from fer_core.datasets.points import finite_numbers, read_points
 from fer_core.errors import InputError
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 
 IMAGES = "cohn-kanade-images"
 LAYOUT = (

@@ -26,7 +26,7 @@ from fer_core.datasets.base import SMALL, Adapter, Picture, Record, Rejected, al
 from fer_core.datasets.folders import is_picture, key_of, read_cells, read_table, wrong_folder
 from fer_core.datasets.label_table import Label, labelled_in
 from fer_core.errors import InputError
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 from fer_core.vocabulary import EIGHT
 
 LAYOUT = (

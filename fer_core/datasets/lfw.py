@@ -33,7 +33,7 @@ from fer_core.datasets.folders import (
     wrong_folder,
 )
 from fer_core.errors import InputError
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 from fer_core.vocabulary import EIGHT
 
 LAYOUT = (

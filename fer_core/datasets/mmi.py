@@ -22,7 +22,7 @@ from pydantic import Field
 
 from fer_core.datasets.base import Adapter, Record, Rejected
 from fer_core.datasets.folders import files_in, folders_below, is_picture, key_of, wrong_folder
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 
 LAYOUT = "a folder Sessions with folders such as 1767, in each S001-101.avi, S001-101.xml, session.xml and the frames"
 EXPRESSION_OF_CODE = {

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from fer_core.datasets.base import Adapter, Record, Rejected
 from fer_core.datasets.folders import key_of, pictures_of_set
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 
 LAYOUT = "folders session01 to session04 with files such as multiview/001/01/05_1/001_01_01_051_07.png"
 EXPRESSION_OF_RECORDING = {

@@ -23,7 +23,7 @@ from fer_core.datasets.base import Adapter, Form, Picture, Record, Rejected, rea
 from fer_core.datasets.folders import first_folder, read_lines, root_of, wrong_folder
 from fer_core.datasets.label_table import Label, labelled_in
 from fer_core.datasets.points import finite_numbers, with_zero_z
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 
 LABELS = ("EmoLabel/list_patition_label.txt", "EmoLabel/list_partition_label.txt")
 LAYOUT = (

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from fer_core.datasets.base import Adapter, Form, Record, Rejected
 from fer_core.datasets.folders import files_below, first_folder, is_picture, key_of, root_of, wrong_folder
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 
 LAYOUT = (
     "Train/Train_Aligned_Faces/, Val/Val_Aligned_Faces/ and Test/Test_Aligned_Faces/ (or, for whole frames, "

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from fer_core.datasets.base import Adapter, Form, Picture, Record, always
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 from fer_core.synthetic import Face, render
 from fer_core.synthetic.people import person_of
 from fer_core.vocabulary import EIGHT

@@ -9,14 +9,14 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import CliPositionalArg
 
 from fer_core import datasets
-from fer_core.config import CropOptions, DatasetOptions, EvaluateOptions
 from fer_core.errors import InputError
 from fer_core.experiments.settings import Asked, Settings, settings_of
 from fer_core.experiments.spec import SMOKE_TESTED_FROM, Experiment, Values, read_experiment
 from fer_core.experiments.vocabulary import SAID_ELSEWHERE
-from fer_core.home_options import HomeOptions
-from fer_core.option_text import option_names, suggestion
-from fer_core.options import merged
+from fer_core.options.base import merged
+from fer_core.options.home import HomeOptions
+from fer_core.options.stages import CropOptions, DatasetOptions, EvaluateOptions
+from fer_core.options.text import option_names, suggestion
 
 _OF_CELLS = [name for name in option_names(EvaluateOptions) if name not in SAID_ELSEWHERE]
 

@@ -9,7 +9,7 @@ from fer_core.experiments.results import Cell, Order, cost_of, number, total_sec
 from fer_core.experiments.settings import Asked, divided
 from fer_core.experiments.spec import Experiment
 from fer_core.experiments.vocabulary import OF_ALL_CELLS
-from fer_core.option_text import plain
+from fer_core.options.text import plain
 from fer_core.report.measures import spoken
 from fer_core.report.render import inline, template
 

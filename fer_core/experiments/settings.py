@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fer_core import methods
-from fer_core.config import DatasetOptions, EvaluateOptions, MethodOptions
 from fer_core.experiments.results import Cell
 from fer_core.methods import Recipe
-from fer_core.option_text import as_arguments, dotted
+from fer_core.options.stages import DatasetOptions, EvaluateOptions, MethodOptions
+from fer_core.options.text import as_arguments, dotted
 
 _RECIPE = tuple(one.name for one in dataclasses.fields(Recipe))
 _OF_PICTURES = ("backbone", "weights", "face_size", "patch")

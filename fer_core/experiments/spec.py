@@ -10,8 +10,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from fer_core import datasets
 from fer_core.errors import InputError
 from fer_core.experiments.vocabulary import METRICS, OF_A_CELL, OF_ALL_CELLS, SAID_ELSEWHERE
-from fer_core.option_text import read_options, suggestion
-from fer_core.options import Frozen, merged
+from fer_core.options.base import Frozen, merged
+from fer_core.options.text import read_options, suggestion
 
 FOLDER = Path(__file__).parent
 Values = dict[str, Any]

@@ -14,7 +14,7 @@ from fer_core.faces.finding import Cropping, Face, find_faces
 from fer_core.faces.placement import transform_of
 from fer_core.faces.warp import crops_of, encode, scale_of
 from fer_core.files import write_table
-from fer_core.ingest import set_aside_table
+from fer_core.ingest.scanning import set_aside_table
 from fer_core.pictures import decode
 from fer_core.pose import estimated_view, known_view
 from fer_core.records import SAMPLE_SCHEMA

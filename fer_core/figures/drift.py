@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fer_core.drift import Drift
+from fer_core.drift.two_samples import Drift
 from fer_core.figures.canvas import BLUE, INK, ORANGE, dress, new_figure, png
 from fer_core.figures.embedding_map import point_size
 

@@ -11,8 +11,8 @@ from fer_core.files import digest_of
 from fer_core.gate.classes import RESAMPLES, Compared, compare_classes, least_subjects
 from fer_core.gate.decision import Cost, CostCheck, Decision, FloorCheck, Outcome, Rival, Verdict
 from fer_core.gate.reasons import comparison, failures, untold
-from fer_core.gate_options import GateOptions
-from fer_core.option_text import suggestion
+from fer_core.options.gate import GateOptions
+from fer_core.options.text import suggestion
 
 
 def test_rows_digest(sample_id: np.ndarray, truth: np.ndarray) -> str:

@@ -5,7 +5,7 @@ import numpy as np
 from fer_core.evaluation.bootstrap import Interval
 from fer_core.gate.classes import Compared, has_few, least_subjects
 from fer_core.gate.decision import ClassCheck, CostCheck, FloorCheck, Rival
-from fer_core.gate_options import GateOptions
+from fer_core.options.gate import GateOptions
 
 OPTION_OF = {"seconds an image": "--max-slowdown", "bytes": "--max-growth"}
 

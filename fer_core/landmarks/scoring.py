@@ -13,7 +13,7 @@ from fer_core.datasets.folders import read_table, require_utf8
 from fer_core.embedding import Embeddings
 from fer_core.errors import InputError
 from fer_core.landmarks.prediction import Landmarks, embed_landmarks
-from fer_core.scoring import SCHEMA, Scorer, said_of, write_shard
+from fer_core.scoring.faces import SCHEMA, Scorer, said_of, write_shard
 
 FORM = "a .csv or .parquet file with a column landmarks (x0, y0, z0, x1, ... of a face, y downwards)"
 CANNOT_BE_USED = "landmarks cannot be used"

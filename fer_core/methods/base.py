@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 from fer_core.sampling.balanced import BalancedSampler
 from fer_core.sampling.base import Sampler
 from fer_core.targets import Counts, Targets, TrainingRows

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from fer_core.methods.base import Head, Method, Objective, Outputs, Recipe
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 from fer_core.targets import Counts, Targets
 
 

@@ -16,7 +16,7 @@ from fer_core.losses.five_tuple import five_tuple_loss
 from fer_core.losses.numerics import at_least_float32
 from fer_core.methods.base import Head, Method, Objective, Outputs, Recipe
 from fer_core.methods.face_channels import FaceChannels, fully_connected
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 from fer_core.sampling.five_tuples import FiveTupleSampler
 from fer_core.targets import UNKNOWN, Counts, Targets, TrainingRows
 

@@ -18,7 +18,7 @@ from fer_core.landmarks.quality import fit_pca
 from fer_core.landmarks.triplets import read_triplets
 from fer_core.losses.vae import annealed_beta, elbo_loss, sample_latent, topological_loss
 from fer_core.methods.base import Method, Objective, Outputs, Recipe
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 from fer_core.sampling.base import Sampler
 from fer_core.sampling.landmarks import LandmarkSampler
 from fer_core.targets import UNKNOWN, Counts, Targets, TrainingRows

@@ -22,7 +22,7 @@ from fer_core.methods.mul_dml_variants import (
     Variant,
     VotingHead,
 )
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 from fer_core.targets import Counts
 
 Threshold = Annotated[float, Field(gt=0, lt=2)]  # the distance of two unit vectors is at most 2

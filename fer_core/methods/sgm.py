@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fer_core.losses.sgm import sgm_loss, sgm_posterior
 from fer_core.methods.base import Head, Method, Objective, Outputs, Recipe
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 from fer_core.targets import Counts, Targets
 
 

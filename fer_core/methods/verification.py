@@ -20,7 +20,7 @@ from fer_core.losses.compositional import ce_loss
 from fer_core.losses.geometry import fbv_loss, pdm_loss, pdp_loss, squared_triplet_loss
 from fer_core.losses.numerics import at_least_float32, full_precision
 from fer_core.methods.base import Head, Method, Objective, Outputs, Recipe
-from fer_core.options import Frozen
+from fer_core.options.base import Frozen
 from fer_core.sampling.base import Sampler
 from fer_core.sampling.identities import IdentitySampler
 from fer_core.targets import UNKNOWN, Counts, Targets, TrainingRows

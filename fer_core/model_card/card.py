@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from fer_core.ancestry import Ancestry
 from fer_core.assessment.groups import GAP
 from fer_core.datasets import REGISTRY
 from fer_core.evaluation.bootstrap import Interval
+from fer_core.lineage.ancestry import Ancestry
 from fer_core.model_card import words
 from fer_core.model_card.terms import TERMS
 from fer_core.model_card.words import NOT_KNOWN

@@ -1,6 +1,6 @@
 """The sentences of a model card that are not measured."""
 
-from fer_core.ancestry import Ancestry
+from fer_core.lineage.ancestry import Ancestry
 from fer_core.runs import RunDescription
 
 NOT_KNOWN = "not known"

@@ -7,10 +7,10 @@ import cv2
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from fer_core.explaining import explain
+from fer_core.galleries.explaining import explain
+from fer_core.galleries.training_faces import TrainingFaces
 from fer_core.predictor import Predictor
 from fer_core.synthetic import Face, render
-from fer_core.training_faces import TrainingFaces
 from fer_core.vocabulary import EIGHT
 from infra.web.guard import Guard
 from infra.web.pages import add_page, add_refusals

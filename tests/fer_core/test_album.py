@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from fer_core import album
-from fer_core.album import ALBUM, PAGE, SCHEMA, groups_of, write_album
 from fer_core.errors import InputError
-from fer_core.galleries import Gallery, no_crops
+from fer_core.galleries import album
+from fer_core.galleries.album import ALBUM, PAGE, SCHEMA, groups_of, write_album
+from fer_core.galleries.gallery import Gallery, no_crops
 
 SIZES = {"anger 1": 5, "happiness 2": 9, "happiness 1": 7}
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from lineage_homes import Home, content, link, make_home, write_run
 
-from fer_core.ancestry import Ancestry, Parent, ancestry_of, condition_of, network_of, registration_tags
 from fer_core.directories import read_manifest
 from fer_core.files import file_sha256
+from fer_core.lineage.ancestry import Ancestry, Parent, ancestry_of, condition_of, network_of, registration_tags
 
 STAGES = ["catalog", "faces", "run", "subdivision", "evaluation"]
 

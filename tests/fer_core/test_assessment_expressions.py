@@ -12,7 +12,7 @@ from fer_core.assessment.page import page
 from fer_core.assessment.protocols import PROTOCOLS
 from fer_core.figures import thumbnails
 from fer_core.folds import Part
-from fer_core.label_audit import audit_labels
+from fer_core.label_audit.doubts import audit_labels
 from fer_core.predictor import Predictor
 from fer_core.reading import read_faces
 from fer_core.report import Published, PublishedRow
@@ -150,7 +150,7 @@ def test_the_page_is_one_file_with_its_figures(evaluated, faces, drawn):
     assert re.search(r"Mul-DML on CK\+ \(mul_dml/table3\)</th><td[^>]*>98.49</td>", html)
     assert "Other folds." in html
     assert "Fold 1 alone." in html
-    assert "its MLflow run holds a copy of the page" in html
+    assert "copies of this page lie beside decision.html" in html
     without = page("a", assessed, [], details, {}, Published())
     assert "Beside the paper" not in without
     assert "What differs" not in without

@@ -12,10 +12,10 @@ from model_fixtures import CLASSES, face_rows, faces_path, finished, make_run, o
 from fer_core.assessment import label_doubts
 from fer_core.assessment.base import Case
 from fer_core.assessment.label_doubts import AUDIT_PAGE, write_audit
-from fer_core.corrections import read_corrections
-from fer_core.estimated_expressions import write_expressions
+from fer_core.estimates.expressions import write_expressions
 from fer_core.folds import Part
-from fer_core.label_audit import LABEL_AUDIT, LabelAudit
+from fer_core.ingest.corrections import read_corrections
+from fer_core.label_audit.doubts import LABEL_AUDIT, LabelAudit
 from fer_core.pictures import small_picture
 from fer_core.predictor import Predictor
 from fer_core.reading import read_faces

@@ -5,9 +5,9 @@ from layouts import kdef, sfew
 
 from fer_core.assessment import published
 from fer_core.assessment.published import published_for
-from fer_core.config import EvaluateOptions
 from fer_core.experiments.spec import read_experiment
 from fer_core.folds import Part
+from fer_core.options.stages import EvaluateOptions
 
 HOLD_OUT = Part()
 

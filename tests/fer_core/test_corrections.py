@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from fer_core.corrections import REMOVED, Corrections, read_corrections
 from fer_core.datasets.base import Rejected
 from fer_core.errors import InputError
+from fer_core.ingest.corrections import REMOVED, Corrections, read_corrections
 
 ROW = {"sample_id": "s1", "source_path": "a/1.png", "expression": "fear", "image": b"x"}
 

@@ -1,8 +1,8 @@
 import pytest
 
-from fer_core.config import RetrainOptions
 from fer_core.credentials import require_no_credentials
 from fer_core.errors import InputError
+from fer_core.options.stages import RetrainOptions
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from fer_core.datasets.kdef import ADAPTER
 from fer_core.errors import InputError
 from fer_core.faces.crop import face_partition
 from fer_core.faces.finding import Cropping
-from fer_core.ingest import catalog_partition
+from fer_core.ingest.scanning import catalog_partition
 
 UNKNOWN = "file name is not session_person_expression_view"
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom, chi2_contingency
 
-from fer_core import drift
-from fer_core.drift import LEAST_ALPHA, LEAST_GROUPS, Sample, compare, holm, too_few
-from fer_core.drift_page import drift_page
+from fer_core.drift import two_samples
+from fer_core.drift.page import drift_page
+from fer_core.drift.two_samples import LEAST_ALPHA, LEAST_GROUPS, Sample, compare, holm, too_few
 from fer_core.figures.drift import drifted_classes, drifted_embeddings
 
 CLASSES = ("anger", "happiness", "neutral")
@@ -77,8 +77,8 @@ def test_energy_is_what_its_definition_says():
 
     expected = 2 * mean(x_ND, y_MD) - mean(x_ND, x_ND) - mean(y_MD, y_MD)
     is_recent = np.repeat([[0.0, 1.0]], [7, 5], axis=1)
-    distance_TT = drift.distances(np.concatenate([x_ND, y_MD]) + 1e4)  # far from 0, where squares lose digits
-    assert drift.energy(distance_TT, is_recent)[0] == pytest.approx(expected, rel=1e-9)
+    distance_TT = two_samples.distances(np.concatenate([x_ND, y_MD]) + 1e4)  # far from 0, where squares lose digits
+    assert two_samples.energy(distance_TT, is_recent)[0] == pytest.approx(expected, rel=1e-9)
 
 
 def test_chi_square_is_scipys():
@@ -87,7 +87,7 @@ def test_chi_square_is_scipys():
     is_recent = (rng.random((1, 40)) < 0.3).astype(float)
     table = [np.bincount(label_T[is_recent[0] == one], minlength=3) for one in (0, 1)]
     expected = chi2_contingency(table, correction=False).statistic
-    assert drift.chi_square(np.eye(3)[label_T], is_recent)[0] == pytest.approx(expected, rel=1e-12)
+    assert two_samples.chi_square(np.eye(3)[label_T], is_recent)[0] == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_of_large_groups_no_more_is_drawn_than_is_usual_in_the_other_sample():
 
 
 def test_no_more_rows_than_can_be_held(monkeypatch):
-    monkeypatch.setattr(drift, "MOST_ROWS", 50)
+    monkeypatch.setattr(two_samples, "MOST_ROWS", 50)
     rng = np.random.default_rng(8)
     found = compare(sample(rng, 90, 3), sample(rng, 40, 3), 0, DRAWS)
     assert len(found.reference.label_N) == len(found.recent.label_N) == 50

@@ -3,10 +3,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fer_core import estimated_expressions
 from fer_core.directories import Directory
 from fer_core.divided import read_divided, read_undivided
-from fer_core.estimated_expressions import EXPRESSIONS, SCHEMA, count_unknown, read_expressions, write_expressions
+from fer_core.estimates import expressions
+from fer_core.estimates.expressions import EXPRESSIONS, SCHEMA, count_unknown, read_expressions, write_expressions
 from fer_core.faces.warp import encode
 from fer_core.folds import Part
 from fer_core.records import SAMPLE_SCHEMA
@@ -90,7 +90,7 @@ def test_the_margin_of_a_virtual_form_is_not_shown_to_the_model(tmp_path):
 def test_many_faces_are_shown_a_few_at_a_time(tmp_path, monkeypatch):
     whole, parts = faces_of(tmp_path / "whole"), faces_of(tmp_path / "parts")
     write_expressions(whole.path, label, "model", 0.5)
-    monkeypatch.setattr(estimated_expressions, "AT_ONCE", 1)
+    monkeypatch.setattr(expressions, "AT_ONCE", 1)
     seen = []
     write_expressions(parts.path, label, "model", 0.5, progress=seen.append)
     assert seen == [1, 2, 3, 4, 5, 6]

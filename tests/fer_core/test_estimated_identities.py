@@ -4,10 +4,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fer_core import estimated_identities
 from fer_core.directories import Directory
 from fer_core.errors import InputError
-from fer_core.estimated_identities import BY, IDENTITIES, read_identities, write_identities
+from fer_core.estimates import identities
+from fer_core.estimates.identities import BY, IDENTITIES, read_identities, write_identities
 from fer_core.faces.warp import encode
 from fer_core.pictures import decode
 from fer_core.records import SAMPLE_SCHEMA
@@ -45,7 +45,7 @@ def rows_of(num_people, known=()):
 
 @pytest.fixture(autouse=True)
 def few_are_enough(monkeypatch):
-    monkeypatch.setattr(estimated_identities, "LEAST_FACES", 10)
+    monkeypatch.setattr(identities, "LEAST_FACES", 10)
 
 
 def test_too_few_faces_are_not_told_apart(tmp_path):
@@ -85,9 +85,9 @@ def test_faces_without_a_subject_are_clustered_and_marked(tmp_path):
 def test_a_sample_of_many_faces_decides_what_counts(tmp_path, monkeypatch, most, fitted):
     faces = faces_of(tmp_path, rows_of(12))
     seen = []
-    fit = estimated_identities.fit_whitening
-    monkeypatch.setattr(estimated_identities, "MOST_FITTED", most)
-    monkeypatch.setattr(estimated_identities, "fit_whitening", lambda sample: seen.append(len(sample)) or fit(sample))
+    fit = identities.fit_whitening
+    monkeypatch.setattr(identities, "MOST_FITTED", most)
+    monkeypatch.setattr(identities, "fit_whitening", lambda sample: seen.append(len(sample)) or fit(sample))
     write_identities(faces.path)
     assert seen == [fitted]
     assert len(pq.read_table(faces.path / IDENTITIES)) == 48

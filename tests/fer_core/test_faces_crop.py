@@ -14,7 +14,7 @@ from fer_core.faces.crop import face_partition, write_face_shard
 from fer_core.faces.finding import ROTATIONS, Cropping
 from fer_core.faces.placement import EYES_AT, SIDE, by_box, by_landmarks, transform_of
 from fer_core.faces.warp import crops_of
-from fer_core.ingest import summary_of
+from fer_core.ingest.scanning import summary_of
 from fer_core.pictures import decode
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import PictureReader

@@ -5,7 +5,7 @@ from fer_core import gate, precision
 from fer_core.evaluation.bootstrap import paired_difference
 from fer_core.evaluation.mcnemar import mcnemar
 from fer_core.gate.classes import RESAMPLES
-from fer_core.gate_options import GateOptions
+from fer_core.options.gate import GateOptions
 
 SUBJECTS = np.repeat([f"S{number:02d}" for number in range(20)], 10)
 TRUTH = np.array(["anger", "fear", "fear", "happiness", "happiness"] * 40)

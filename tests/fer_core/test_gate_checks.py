@@ -8,7 +8,7 @@ import pytest
 from fer_core import gate
 from fer_core.errors import InputError
 from fer_core.evaluation.bootstrap import Interval
-from fer_core.gate_options import GateOptions
+from fer_core.options.gate import GateOptions
 
 NUM = 400
 SUBJECTS = np.arange(NUM) % 40

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fer_core import gate
-from fer_core.gate_options import GateOptions
+from fer_core.options.gate import GateOptions
 
 NUM_TRIALS = 150
 NUM_PEOPLE, NUM_EACH, CLASSES = 30, 40, ("anger", "fear", "happiness")

@@ -9,7 +9,7 @@ import pytest
 from fer_core import gate
 from fer_core.evaluation.bootstrap import Interval
 from fer_core.gate.writing import picture_of, tables_of
-from fer_core.gate_options import GateOptions
+from fer_core.options.gate import GateOptions
 from fer_core.report import Link
 
 NUM = 1000

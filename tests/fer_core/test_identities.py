@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_core.identities import NUM_PATTERNS, cluster_identities, describe_face, fit_whitening
+from fer_core.estimates.clusters import NUM_PATTERNS, cluster_identities, describe_face, fit_whitening
 
 
 def people(num_people, num_faces, spread, seed, num_dimensions=64):

@@ -10,12 +10,12 @@ import tiny
 from PIL import Image
 from tiny import encoded, png_header
 
-from fer_core import ingest
 from fer_core.datasets import REGISTRY, ck_plus
 from fer_core.datasets.base import MAX_FILE_BYTES, Adapter, Picture, Rejected
 from fer_core.directories import read_manifest, read_tables
 from fer_core.errors import InputError
-from fer_core.ingest import (
+from fer_core.ingest import scanning
+from fer_core.ingest.scanning import (
     SCAN_SCHEMA,
     catalog_partition,
     check_summary,
@@ -111,8 +111,8 @@ def test_an_ingest_that_was_cut_off_goes_on_and_ends_with_the_same_bytes(tmp_pat
     (tmp_path / "cut" / "part-00002.parquet").unlink()
     (tmp_path / "cut" / "aside-00000.parquet").unlink()
     read = []
-    partition = ingest.catalog_partition
-    monkeypatch.setattr(ingest, "catalog_partition", lambda *a: read.append(len(a[2])) or partition(*a))
+    partition = scanning.catalog_partition
+    monkeypatch.setattr(scanning, "catalog_partition", lambda *a: read.append(len(a[2])) or partition(*a))
     counts = [write_catalog_shard(tmp_path / "cut", number, "ck_plus", tiny_ck_plus) for number in range(3)]
     assert counts == [17, 17, 15]
     assert read == [17, 15]  # the whole one was not read again
@@ -204,7 +204,7 @@ def memory_of_scan(folder, num_records):
 
 
 def test_the_memory_of_a_scan_does_not_grow_with_the_records(tmp_path, monkeypatch):
-    monkeypatch.setattr(ingest, "write_table", lambda *_: None)  # the file's memory is Arrow's and one partition's
+    monkeypatch.setattr(scanning, "write_table", lambda *_: None)  # the file's memory is Arrow's and one partition's
     memory_of_scan(tmp_path / "first", 1_000)  # what is imported on the way is not the scan's
     first, thrice = memory_of_scan(tmp_path / "a", 20_000), memory_of_scan(tmp_path / "b", 60_000)
     assert thrice < 1.1 * first

@@ -5,7 +5,7 @@ import tiny
 
 from fer_core.datasets import REGISTRY
 from fer_core.directories import read_manifest
-from fer_core.inspection import inspect
+from fer_core.ingest.inspection import inspect
 
 
 def inspected(dataset, source, seen=None):

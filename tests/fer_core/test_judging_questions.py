@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from fer_core.errors import InputError
-from fer_core.judge_options import JudgeOptions
 from fer_core.judging.questions import (
     LARGEST,
     Question,
@@ -17,6 +16,7 @@ from fer_core.judging.questions import (
     require_pictures,
     shown_picture,
 )
+from fer_core.options.judge import JudgeOptions
 
 HEADER = "reference,a,b,votes_a,votes_b,split"
 

@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fer_core.label_audit import audit_labels, audit_table
+from fer_core.label_audit.doubts import audit_labels, audit_table
 
 
 def slow_audit(emb, label, k):

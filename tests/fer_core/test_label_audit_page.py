@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow.csv
 import pytest
 
-from fer_core.corrections import read_corrections
-from fer_core.label_audit import LabelAudit, audit_table
-from fer_core.label_audit_page import AuditPage, Suspect, render_audit
+from fer_core.ingest.corrections import read_corrections
+from fer_core.label_audit.doubts import LabelAudit, audit_table
+from fer_core.label_audit.page import AuditPage, Suspect, render_audit
 from fer_core.pictures import SHOWN_SIDE, small_picture
 
 CHROMIUM = shutil.which("chromium")

@@ -14,7 +14,7 @@ from fer_core.errors import InputError
 from fer_core.landmarks.prediction import embed_landmarks
 from fer_core.landmarks.scoring import CANNOT_BE_USED, read_asked_faces, score_landmarks, write_landmark_shard
 from fer_core.predictor import Predictor
-from fer_core.scoring import SCHEMA, Scorer, shard_files, summary_of
+from fer_core.scoring.faces import SCHEMA, Scorer, shard_files, summary_of
 
 
 @pytest.fixture(scope="module")

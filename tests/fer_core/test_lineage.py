@@ -12,7 +12,7 @@ from fer_core.directories import Directory
 from fer_core.errors import InputError
 from fer_core.files import file_sha256, write_bytes, write_table
 from fer_core.folds import Part
-from fer_core.lineage import Person, people_of, uses_of_samples, uses_of_subject
+from fer_core.lineage.uses import Person, people_of, uses_of_samples, uses_of_subject
 from fer_core.reading import read_faces
 
 

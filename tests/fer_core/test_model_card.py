@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 
 from fer_core import model_card
-from fer_core.ancestry import Ancestry, Origin, Parent
 from fer_core.datasets import REGISTRY
 from fer_core.evaluation.bootstrap import Interval
+from fer_core.lineage.ancestry import Ancestry, Origin, Parent
 from fer_core.model_card.terms import TERMS
 from fer_core.runs import RunDescription
 

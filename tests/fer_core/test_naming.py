@@ -1,8 +1,8 @@
 import pytest
 
-from fer_core.config import EvaluateOptions
 from fer_core.folds import Part
 from fer_core.naming import params_of, telling_options, title_of
+from fer_core.options.stages import EvaluateOptions
 
 
 @pytest.mark.parametrize(

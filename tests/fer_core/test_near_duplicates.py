@@ -6,7 +6,7 @@ import pytest
 
 from fer_core.datasets import REGISTRY
 from fer_core.datasets.base import read_picture
-from fer_core.near_duplicates import (
+from fer_core.ingest.near_duplicates import (
     MIN_CORRELATION,
     SplitOverlap,
     conflicting_labels,

@@ -7,8 +7,9 @@ from fer_core.datasets.base import Rejected
 from fer_core.directories import Directory
 from fer_core.errors import InputError
 from fer_core.files import write_table
-from fer_core.ingest import set_aside_table
-from fer_core.pair_scoring import (
+from fer_core.ingest.scanning import set_aside_table
+from fer_core.scoring.faces import PREDICTIONS, SCHEMA
+from fer_core.scoring.pairs import (
     ASIDE,
     PAIRS,
     AskedPair,
@@ -18,7 +19,6 @@ from fer_core.pair_scoring import (
     threshold_for,
     write_decisions,
 )
-from fer_core.scoring import PREDICTIONS, SCHEMA
 
 
 @pytest.fixture

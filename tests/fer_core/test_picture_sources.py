@@ -5,10 +5,10 @@ import pyarrow.parquet as pq
 import pytest
 from upath import UPath
 
-from fer_core.asked_pictures import Picture
 from fer_core.errors import InputError
-from fer_core.picture_sources import open_source
 from fer_core.predictor import Unusable
+from fer_core.scoring.asked_pictures import Picture
+from fer_core.scoring.sources import open_source
 
 RATE = 10
 

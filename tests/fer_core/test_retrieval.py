@@ -5,10 +5,10 @@ import pytest
 from model_fixtures import FACE, draw_face, faces_path, make_run, one_thread  # noqa: F401
 
 from fer_core.errors import InputError
-from fer_core.galleries import training_gallery
+from fer_core.galleries.gallery import training_gallery
+from fer_core.galleries.retrieval import NEAREST, SCHEMA, SHEET, nearest_others, write_nearest
+from fer_core.galleries.training_faces import TrainingFaces
 from fer_core.predictor import Predictor
-from fer_core.retrieval import NEAREST, SCHEMA, SHEET, nearest_others, write_nearest
-from fer_core.training_faces import TrainingFaces
 
 
 @pytest.fixture(scope="module")

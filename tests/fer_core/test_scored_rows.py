@@ -7,10 +7,7 @@ import pyarrow as pa
 import pytest
 
 from fer_core.directories import Directory
-from fer_core.errors import InputError
-from fer_core.files import write_table
-from fer_core.levels import embedding_column
-from fer_core.scored_rows import (
+from fer_core.drift.scored_rows import (
     LOOKED_AT,
     finished,
     marks_of,
@@ -19,6 +16,9 @@ from fer_core.scored_rows import (
     sample_of_scores,
     sample_of_test_part,
 )
+from fer_core.errors import InputError
+from fer_core.files import write_table
+from fer_core.levels import embedding_column
 
 RNG = np.random.default_rng(0)
 

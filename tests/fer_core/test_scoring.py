@@ -8,12 +8,12 @@ import pyarrow.parquet as pq
 import pytest
 from model_fixtures import CLASSES, FACE, draw_face, faces_path, make_run, one_thread, silent  # noqa: F401
 
-from fer_core import predictor, scoring
-from fer_core.asked_pictures import Picture
+from fer_core import predictor
 from fer_core.errors import InputError
-from fer_core.picture_sources import open_source
 from fer_core.predictor import Predictor
-from fer_core.scoring import (
+from fer_core.scoring import faces
+from fer_core.scoring.asked_pictures import Picture
+from fer_core.scoring.faces import (
     PREDICTIONS,
     SCHEMA,
     Listing,
@@ -23,6 +23,7 @@ from fer_core.scoring import (
     summary_of,
     write_score_shard,
 )
+from fer_core.scoring.sources import open_source
 from fer_core.synthetic import Face, render
 
 
@@ -87,7 +88,7 @@ CLASSES_IN_ORDER = tuple(sorted(CLASSES, key=("happiness", "surprise", "anger").
 
 def test_pictures_come_to_the_model_in_batches_and_none_is_lost(source, scorer, monkeypatch):
     whole, _ = scored(source, scorer)
-    monkeypatch.setattr(scoring, "BATCH", 2)
+    monkeypatch.setattr(faces, "BATCH", 2)
     for name, most in [("MOST_AT_ONCE", 32), ("MOST_AT_ONCE", 2), ("PIXELS_AT_ONCE", 1)]:
         monkeypatch.setattr(predictor, name, most)
         progress = []
@@ -209,7 +210,7 @@ def test_a_shard_that_stands_is_left_and_half_of_one_is_made_again(source, score
     assert sum(summary_of(folder, 3)["expressions"].values()) == 5
     files[3].unlink()
     write(1, progress=silent)
-    monkeypatch.setattr(scoring, "score_pictures", None)
+    monkeypatch.setattr(faces, "score_pictures", None)
     write(0, progress=progress.append)
     assert progress == [4]
     assert [file.read_bytes() for file in files] == before

@@ -13,7 +13,7 @@ import pytest
 from upath import UPath
 
 from fer_core.directories import Directory
-from fer_core.picture_sources import open_source
+from fer_core.scoring.sources import open_source
 from fer_core.shards import PictureReader
 from fer_core.streaming import CLASS_SORTED, PictureStream, try_out, upload, write_class_sorted
 

@@ -6,7 +6,7 @@ import pytest
 from fer_core.directories import Directory
 from fer_core.divided import read_divided
 from fer_core.errors import InputError
-from fer_core.estimated_identities import BY, IDENTITIES
+from fer_core.estimates.identities import BY, IDENTITIES
 from fer_core.folds import Part
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import index_name, write_picture_shard

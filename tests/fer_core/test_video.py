@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_core.video import VideoReader, is_video, times_in
+from fer_core.scoring.video import VideoReader, is_video, times_in
 
 RATE = 10
 

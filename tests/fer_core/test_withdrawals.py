@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from fer_core.errors import InputError
-from fer_core.overlay import Overlay
-from fer_core.withdrawals import (
+from fer_core.consent.withdrawals import (
     FILE,
     add_withdrawals,
     digest_of_withdrawals,
     read_withdrawals,
     withdrawal_of,
 )
+from fer_core.errors import InputError
+from fer_core.ingest.overlay import Overlay
 
 
 def test_a_withdrawal_is_of_one_person_and_does_not_name_them(tmp_path: Path) -> None:

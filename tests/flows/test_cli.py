@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from fer_core.config import PromoteOptions, RetrainOptions
 from fer_core.errors import InputError
+from fer_core.options.stages import PromoteOptions, RetrainOptions
 from flows.cli import OPTIONS, parse
 
 

@@ -17,8 +17,8 @@ from PIL import Image
 from whole_commands import PROJECT, manifests, run, start, wait_for
 
 from fer_core import files
-from fer_core.config import PrepareOptions
 from fer_core.directories import damaged_files
+from fer_core.options.stages import PrepareOptions
 from fer_core.pictures import FORMATS, picture_problem
 from tasks import data
 

@@ -6,7 +6,7 @@ import pytest
 from prefect import flow
 from prefect.client.orchestration import get_client
 
-from fer_core.config import TrainOptions
+from fer_core.options.stages import TrainOptions
 from flows import stages
 from infra.prefect_engine import flows_of, prefect_server
 from infra.settings import engine_environment

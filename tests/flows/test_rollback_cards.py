@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fer_core.config import RollbackOptions
 from fer_core.errors import InputError
+from fer_core.options.stages import RollbackOptions
 from fer_core.promotions import Aliases
 from flows import commands
 from tasks.rollback import Rollback

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from fer_core.engine_options import EngineOptions
 from fer_core.folds import Part
 from fer_core.methods import Recipe
+from fer_core.options.engine import EngineOptions
 from fer_core.training import TrainingPlan
 from infra.ray_engine import train_with_ray
 

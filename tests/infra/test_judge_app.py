@@ -18,10 +18,10 @@ from fastapi import FastAPI
 from fer_core.directories import Directory
 from fer_core.divided import read_divided
 from fer_core.folds import Part
-from fer_core.judge_options import JudgeOptions
 from fer_core.judging.answers import AnswerLog
 from fer_core.judging.panel import Panel
 from fer_core.judging.questions import pictures_of, read_questions
+from fer_core.options.judge import JudgeOptions
 from fer_core.records import SAMPLE_SCHEMA
 from fer_core.shards import write_picture_shard
 from fer_core.tuple_shards import shard_name, write_human_triplets

@@ -5,7 +5,7 @@ import tiny
 from ray_runs import plan_of
 
 from fer_core.checkpoints import FolderStore
-from fer_core.engine_options import EngineOptions
+from fer_core.options.engine import EngineOptions
 from fer_core.runs import PROGRESS, read_description
 from infra import ray_engine
 from infra.ray_engine import train_with_ray

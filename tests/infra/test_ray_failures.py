@@ -23,8 +23,8 @@ from ray.cluster_utils import Cluster
 from ray_runs import STEPS, plan_of, worker_processes
 from safetensors.torch import load_file
 
-from fer_core.engine_options import EngineOptions
 from fer_core.errors import InputError
+from fer_core.options.engine import EngineOptions
 from fer_core.runs import NETWORK, PROGRESS
 from infra import ray_engine
 from infra.ray_cluster import kept_cluster

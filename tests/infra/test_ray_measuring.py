@@ -13,8 +13,8 @@ from fer_core.assessment.base import CasePlan
 from fer_core.assessment.protocols import measured
 from fer_core.checkpoints import FolderStore
 from fer_core.directories import Directory
-from fer_core.engine_options import EngineOptions
 from fer_core.methods import Recipe
+from fer_core.options.engine import EngineOptions
 from fer_core.training import train
 from fer_core.world import ALONE
 from infra.ray_engine import on_workers

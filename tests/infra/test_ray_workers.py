@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 
-from fer_core.engine_options import EngineOptions
+from fer_core.options.engine import EngineOptions
 from fer_core.world import World
 from infra.ray_engine import on_workers
 

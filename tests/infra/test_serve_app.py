@@ -19,11 +19,11 @@ from served import CLASSES, FACE, make_model, picture, png
 from tiny import encoded, png_header
 
 from fer_core.errors import InputError
-from fer_core.explaining import NUM_SHOWN, explain
+from fer_core.galleries.explaining import NUM_SHOWN, explain
+from fer_core.galleries.training_faces import TrainingFaces
+from fer_core.options.serve import ExportOptions
 from fer_core.pictures import decode
 from fer_core.predictor import Predictor
-from fer_core.serve_options import ExportOptions
-from fer_core.training_faces import TrainingFaces
 from infra.web.app import ServedModel, make_app
 from infra.web.guard import HEADERS
 from infra.web.server import is_loopback, serve_until_ended

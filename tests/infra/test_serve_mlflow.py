@@ -20,7 +20,7 @@ from tiny import png_header
 
 from fer_core.errors import InputError
 from fer_core.onnx_export import DESCRIPTION, NETWORK
-from fer_core.serve_options import ExportOptions, ServeOptions
+from fer_core.options.serve import ExportOptions, ServeOptions
 from flows.serving import export
 from infra.mlflow_engine import Registry
 from infra.settings import engine_environment

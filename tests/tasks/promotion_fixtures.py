@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from fer_core.code_digest import code_digest
-from fer_core.config import RetrainOptions
 from fer_core.directories import Directory
 from fer_core.files import write_json, write_table
+from fer_core.options.stages import RetrainOptions
 from fer_core.report import ReportPage, render_report
 from fer_core.runs import DESCRIPTION, NETWORK, RunDescription
 from infra.mlflow_engine import store_file

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fer_core.gate_options import GateOptions
+from fer_core.options.gate import GateOptions
 from infra.mlflow_engine import Registry, store_file
 from infra.promotion_ledger import Ledger
 from infra.promotion_log import PromotionLog, log_file

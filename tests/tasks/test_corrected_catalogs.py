@@ -6,9 +6,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from fer_core.config import PrepareOptions
 from fer_core.errors import InputError
 from fer_core.folds import Part
+from fer_core.options.stages import PrepareOptions
 from fer_core.reading import read_faces
 from tasks import data
 from tasks.inspection import inspect_source

@@ -12,15 +12,15 @@ import pytest
 import tiny
 from lineage_homes import CONFIG, DESCRIPTION
 
-from fer_core import forgetting, withdrawals
-from fer_core.config import IngestOptions, PrepareOptions, RetrainOptions
+from fer_core.consent import forgetting, withdrawals
 from fer_core.directories import MANIFEST, Directory, damaged_files, read_manifest
 from fer_core.errors import InputError
-from fer_core.estimated_expressions import EXPRESSIONS
+from fer_core.estimates.expressions import EXPRESSIONS
 from fer_core.faces import crop
 from fer_core.files import file_sha256, write_bytes, write_json, write_table
 from fer_core.folds import Part
 from fer_core.housekeeping import survey
+from fer_core.options.stages import IngestOptions, PrepareOptions, RetrainOptions
 from fer_core.reading import read_faces
 from flows import forgotten
 from flows.cli import parse

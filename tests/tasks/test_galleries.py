@@ -10,7 +10,7 @@ import pytest
 from served import CLASSES, picture, png, register
 
 from fer_core.errors import InputError
-from fer_core.gallery_options import AlbumOptions, RetrieveOptions
+from fer_core.options.gallery import AlbumOptions, RetrieveOptions
 from tasks import galleries
 from tasks.galleries import find_nearest, make_album
 from tasks.registered import RegisteredModel, registered

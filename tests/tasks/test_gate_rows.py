@@ -12,7 +12,7 @@ import pytest
 
 from fer_core.errors import InputError
 from fer_core.evaluation.bootstrap import Interval
-from fer_core.gate_options import GateOptions
+from fer_core.options.gate import GateOptions
 from fer_core.runs import NETWORK
 from tasks import gate
 from tasks.evaluation import METRICS, PREDICTIONS

@@ -11,7 +11,7 @@ from promotion_fixtures import home as home
 from promotion_fixtures import template as template
 
 from fer_core.gate import Compared, Decision, decide
-from fer_core.gate_options import GateOptions
+from fer_core.options.gate import GateOptions
 from tasks import gate
 from tasks.evaluation import REPORT
 from tasks.registry import open_registry

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from fer_core.config import EvaluateOptions, PrepareOptions
 from fer_core.directories import Directory
 from fer_core.folds import Part
+from fer_core.options.stages import EvaluateOptions, PrepareOptions
 from flows import stages
 from tasks import data, evaluation, model, tuples
 from tasks.made import Level, Made

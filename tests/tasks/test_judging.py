@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fer_core.errors import InputError
-from fer_core.judge_options import JudgeOptions
 from fer_core.judging.panel import Panel
+from fer_core.options.judge import JudgeOptions
 from flows import judged
 from flows.judging import judge
 from tasks.judging import open_panel, told_of

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from fer_core.config import DirectoriesOptions
 from fer_core.directories import Directory
 from fer_core.errors import InputError
 from fer_core.files import write_bytes
 from fer_core.housekeeping import Entry
+from fer_core.options.stages import DirectoriesOptions
 from flows.summary import Summary, table
 from infra import mlflow_engine
 from infra.mlflow_engine import Registry, store_file

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import tiny
 
-from fer_core.config import PrepareOptions
 from fer_core.directories import MANIFEST, damaged_files, read_manifest
 from fer_core.errors import InputError
+from fer_core.options.stages import PrepareOptions
 from tasks import data
 from tasks.inspection import prove_catalog, prove_faces
 from tasks.made import Made
@@ -204,7 +204,7 @@ def test_a_repair_that_is_killed_goes_on(options: PrepareOptions, monkeypatch: p
     whole = contents(made.path)
     for name in ("part-00000.parquet", "part-00002.parquet"):
         flip(made.path / name)
-    write, written = data.ingesting.write_catalog_shard, []
+    write, written = data.scanning.write_catalog_shard, []
 
     def write_or_die(folder: Path, number: int, *rest: Any) -> int:
         if number == 2:
@@ -213,7 +213,7 @@ def test_a_repair_that_is_killed_goes_on(options: PrepareOptions, monkeypatch: p
         return write(folder, number, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(data.ingesting, "write_catalog_shard", write_or_die)
+        patch.setattr(data.scanning, "write_catalog_shard", write_or_die)
         with pytest.raises(KeyboardInterrupt):
             ingest(options, repair=True)
     assert written == [0, 1]
@@ -226,13 +226,13 @@ def test_what_a_killed_worker_has_half_written_does_not_stay(
     options: PrepareOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its partition is given to another worker of the same run."""
-    write = data.ingesting.write_catalog_shard
+    write = data.scanning.write_catalog_shard
 
     def leave_a_half_behind(folder: Path, *rest: Any) -> int:
         (folder / ".part-00000.parquet.0123.tmp").write_bytes(b"half")
         return write(folder, *rest)
 
-    monkeypatch.setattr(data.ingesting, "write_catalog_shard", leave_a_half_behind)
+    monkeypatch.setattr(data.scanning, "write_catalog_shard", leave_a_half_behind)
     made = ingest(options)
     assert {file.name for file in made.path.iterdir()} == {MANIFEST, *read_manifest(made.path).shards}
 
@@ -245,7 +245,7 @@ def test_a_file_that_comes_out_otherwise_is_told(
     options: PrepareOptions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Any edit of the source gives another directory, so this is an edit that nobody can see."""
-    monkeypatch.setattr(data.ingesting, "source_fingerprint", lambda source: "same")
+    monkeypatch.setattr(data.scanning, "source_fingerprint", lambda source: "same")
     catalog, faces = prepare(options)
     (made_of,) = (options.source / "CK+48" / "happy").glob("S010*10.png")
     tiny.write_png(made_of, tiny.face(5, 5, 77))

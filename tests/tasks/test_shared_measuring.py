@@ -3,8 +3,8 @@
 import pytest
 
 from fer_core.assessment.protocols import Protocol, measured
-from fer_core.config import EvaluateOptions
-from fer_core.engine_options import EngineOptions
+from fer_core.options.engine import EngineOptions
+from fer_core.options.stages import EvaluateOptions
 from tasks import evaluation
 from tasks.model import ROWS_FOR_WORKERS, worth_workers
 

@@ -9,11 +9,11 @@ import pytest
 import tiny
 from lineage_homes import Home, make_home, write_run
 
-from fer_core.ancestry import Ancestry, network_of
+from fer_core.consent.withdrawals import add_withdrawals, withdrawal_of
 from fer_core.errors import InputError
-from fer_core.lineage import Person, people_of
-from fer_core.lineage_options import LineageOptions
-from fer_core.withdrawals import add_withdrawals, withdrawal_of
+from fer_core.lineage.ancestry import Ancestry, network_of
+from fer_core.lineage.uses import Person, people_of
+from fer_core.options.lineage import LineageOptions
 from flows import descent
 from infra.mlflow_engine import EXPERIMENT, Registry, store_file
 from infra.mlflow_versions import ModelVersion, Versions

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 
 from fer_core.directories import Directory
+from fer_core.drift.scored_rows import read_scores
 from fer_core.errors import InputError
 from fer_core.files import write_table
-from fer_core.ingest import source_fingerprint
+from fer_core.ingest.scanning import source_fingerprint
 from fer_core.levels import embedding_column
-from fer_core.scored_rows import read_scores
-from fer_core.watch_options import WatchOptions
+from fer_core.options.watch import WatchOptions
 from infra.mlflow_versions import ModelVersion
 from tasks import watching
 from tasks.watching import Looked, Trigger

@@ -1,0 +1,1 @@
+"""People who have withdrawn: who they are, and a home without them."""

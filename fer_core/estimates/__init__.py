@@ -1,0 +1,1 @@
+"""Labels that the data set does not say, estimated and marked so."""

@@ -1,0 +1,1 @@
+"""Faces looked through by their embeddings: the nearest, the groups, what a model goes by."""

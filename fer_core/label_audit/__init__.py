@@ -1,0 +1,1 @@
+"""Training labels to doubt, and the page on which a person decides of them."""

@@ -1,0 +1,1 @@
+"""A model in use on many pictures, wherever these are."""
