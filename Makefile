@@ -15,7 +15,7 @@ SECRETS := MINIO_PASSWORD RAY_AUTH_TOKEN PREFECT_PASSWORD PREFECT_DB_PASSWORD RE
 demo: .venv/ready
 	$(BIN)/python -m flows retrain --home $(HOME_DIR)
 	@echo
-	@echo "MLflow: $(BIN)/mlflow server --backend-store-uri sqlite:///$(HOME_DIR)/mlflow/mlflow.db --port 5000"
+	@echo "MLflow: MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow server --backend-store-uri sqlite:///$(HOME_DIR)/mlflow/mlflow.db --port 5000"
 
 test: .venv/ready
 	$(TWO) -rs

@@ -114,7 +114,7 @@ def retrain(options: RetrainOptions) -> dict[str, Any]:
     card = write_card(options.home, options.model_name, registered.version)
     summary = Summary().data(catalog, faces).model(run, levels).evaluation(evaluation)
     values = summary.folds(folds, cross_validated, prefix="cv_").registry(registered, promotion).values
-    return with_sentence({**values, "card": str(card)}, f"{promotion.verdict}: {promotion.reason}")
+    return with_sentence({**values, "card": str(card)}, promotion.sentence)
 
 
 @flow(name="watch-command")
@@ -145,7 +145,7 @@ def promote(options: PromoteOptions) -> dict[str, Any]:
     )
     if not options.dry_run and promotion.verdict != UNPROVEN:
         write_card(options.home, options.model_name, promotion.model_version)
-    return Summary().promotion(promotion).values
+    return with_sentence(Summary().promotion(promotion).values, promotion.sentence)
 
 
 @flow
@@ -155,7 +155,7 @@ def rollback(options: RollbackOptions) -> dict[str, Any]:
     made = roll_back(options.home, options.model_name, options.to, options.reason, options.dry_run)
     if not options.dry_run:
         _write_cards(options, made)
-    return Summary().rollback(made).values
+    return with_sentence(Summary().rollback(made).values, made.sentence)
 
 
 def _write_cards(options: RollbackOptions, made: Rollback) -> None:

@@ -177,7 +177,8 @@ def _write_pages(folder: Path, told: Page, assessed: Assessed, set_aside: dict[s
 
 def _show_table(made: Made) -> None:
     metrics = json.loads((made.path / METRICS).read_text())
-    rows = [{"metric": name, **{key: round(value, 4) for key, value in row.items()}} for name, row in metrics.items()]
+    columns = ("value", "low", "high")
+    rows = [{"metric": name, **{key: round(row[key], 4) for key in columns}} for name, row in metrics.items()]
     report = made.path / REPORT
     shown = report if report.exists() else made.path  # of the folds after the first there is none
-    create_table_artifact(table=rows, key="evaluation", description=f"[{shown}]({shown.absolute().as_uri()})")
+    create_table_artifact(table=rows, key="evaluation", description=f"`{shown.absolute()}`")

@@ -1,6 +1,7 @@
 """The gate: a version against the champion on the same frozen test rows, and what it says told everywhere."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -122,12 +123,19 @@ def show_decision(registry: Registry, home: Path, version: int, champion: int | 
     elsewhere = _addresses(registry, version, champion)
     page = page_of(home, registry.model_name, version, str(champion or NO_CHAMPION))
     report = registry.artifact(version, REPORT).read_text()
+    to_report, to_decision = Link("Report of the evaluation", REPORT), Link("Decision of the gate", PAGE)
+
+    def write(folder: Path, framed: bool) -> list[Path]:
+        decided = gate.decision_page(title, decision, [to_report, *elsewhere], framed)
+        write_bytes(folder / PAGE, decided.encode())
+        write_bytes(folder / REPORT, linked(report, [to_decision, *elsewhere], framed).encode())
+        write_json(folder / NUMBERS, decision.as_json())
+        return [folder / name for name in (PAGE, REPORT, NUMBERS)]
+
     page.parent.mkdir(parents=True, exist_ok=True)
-    decided = gate.decision_page(title, decision, [Link("Report of the evaluation", REPORT), *elsewhere])
-    write_bytes(page, decided.encode())
-    write_bytes(page.parent / REPORT, linked(report, [Link("Decision of the gate", PAGE), *elsewhere]).encode())
-    write_json(page.parent / NUMBERS, decision.as_json())
-    _log(registry, version, decision, [page.parent / name for name in (PAGE, NUMBERS, REPORT)])
+    write(page.parent, framed=False)
+    with tempfile.TemporaryDirectory() as folder:
+        _log(registry, version, decision, write(Path(folder), framed=True))
     told = gate.markdown_of(title, decision, elsewhere)
     create_markdown_artifact(key="gate", markdown=f"{told}\nPage: `{page}`\n")
     return page

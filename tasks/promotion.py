@@ -23,6 +23,7 @@ from tasks.gate import NO_CHAMPION, judge, page_of, show_decision
 from tasks.proof import doubt_of
 from tasks.registry import git_commit, open_registry
 
+DRY = " (dry run: nothing was moved)"
 UNPROVEN = "unproven"
 """The verdict on a version that is not what it says, which the gate is not asked about."""
 
@@ -51,6 +52,12 @@ class Promotion:
     def champion(self) -> int | None:
         """Afterwards."""
         return self.after.champion
+
+    @property
+    def sentence(self) -> str:
+        """What a person is told first."""
+        told = ": ".join(filter(None, (f"version {self.model_version}", self.verdict, self.reason)))
+        return told + DRY if self.dry_run else told
 
 
 @task(cache_policy=NO_CACHE)

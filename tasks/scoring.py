@@ -99,6 +99,8 @@ def _scored(
     made = make("score", directory, build)
     aside = ", ".join(f"{count} {reason}" for reason, count in made.summary["set_aside"].items())
     logger.info("%-9s %d rows; set aside: %s", made.stage, made.summary["rows"], aside or "none")
+    for reason, examples in made.summary["set_aside_examples"].items():
+        logger.info("%-9s %s, such as %s", made.stage, reason, ", ".join(examples))
     return made
 
 

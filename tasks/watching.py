@@ -216,11 +216,12 @@ def _write(
 def say_triggers(options: WatchOptions, triggers: list[Trigger], looked: Looked) -> None:
     """Tell people: in the log, and on the server as an artifact."""
     rows = [f"| {one.kind} | {'fired' if one.fired else 'quiet'} | {one.reason} |" for one in triggers]
+    dry = ": dry run, nothing is asked for" if options.dry_run else ""
     page = "" if looked.made is None else f"\n\n{(looked.made.path / PAGE).absolute()}"
     for one in triggers:
         logger.info("%-9s %s %s: %s", "watch", one.kind, "fired" if one.fired else "quiet", one.reason)
     table = "\n".join(["| trigger | | why |", "| --- | --- | --- |", *rows])
-    create_markdown_artifact(key="watch", markdown=f"# {options.model_name}\n\n{table}{page}")
+    create_markdown_artifact(key="watch", markdown=f"# {options.model_name}{dry}\n\n{table}{page}")
 
 
 @task(cache_policy=NO_CACHE)

@@ -27,7 +27,8 @@ def write_audit(case: Case, audit: LabelAudit) -> dict[str, bytes]:
     table = audit_table(audit, sample_id, classes, known["source_path"].to_pylist(), said.to_pylist())
     written = io.BytesIO()
     pyarrow.csv.write_csv(table, written)
-    page = AuditPage(case.trained.directory.name, suspects_of(case, table.to_pylist()[:MOST_SHOWN]), len(audit))
+    suspects = suspects_of(case, table.to_pylist()[:MOST_SHOWN])
+    page = AuditPage(case.trained.directory.name, suspects, len(audit), classes)
     return {LABEL_AUDIT: written.getvalue(), AUDIT_PAGE: render_audit(page).encode()}
 
 

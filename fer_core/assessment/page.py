@@ -6,9 +6,9 @@ from fer_core.assessment.base import Assessed, Drawn
 from fer_core.report import Published, ReportPage, render_report
 
 ELSEWHERE = (
-    "This page was finished before a model version was made of what it tells. Where one was, its tag evaluation is the "
-    "name of this page's folder. Once the gate has judged it, copies of this page lie beside decision.html, below "
-    "decisions/ in the home and in the version's MLflow run, with links to the decision, to MLflow and to Prefect."
+    "Was a model version registered with this evaluation, and judged by the gate? Then copies of this page lie beside "
+    "decision.html, below decisions/ in the home and in the version's MLflow run, and lead to the decision, to MLflow "
+    "and to Prefect. The version's tag evaluation is the name of this page's folder."
 )
 """What a page cannot link to itself."""
 

@@ -130,8 +130,8 @@ def picture_of(decision: Decision) -> bytes:
     return figures.differences_chart(names, ends_R3, outcomes, decision.class_margin if compared else None)
 
 
-def decision_page(title: str, decision: Decision, links: Sequence[Link]) -> str:
-    """The decision as one HTML page that asks nothing of the network."""
+def decision_page(title: str, decision: Decision, links: Sequence[Link], framed: bool = False) -> str:
+    """The decision as one HTML page that asks nothing of the network; framed: as report.linked says."""
     caption = f"The candidate's accuracy less that of {decision.rival}, with its 95 % interval."
     if decision.rival == "the champion":
         caption += " By class: the differences of recall, whose intervals hold together."
@@ -142,6 +142,7 @@ def decision_page(title: str, decision: Decision, links: Sequence[Link]) -> str:
         tables=tables_of(decision),
         notes=notes_of(decision),
         links=links,
+        framed=framed,
         caption=caption,
         picture=inline("Difference", picture_of(decision)),
     )

@@ -133,7 +133,7 @@ def _uses_by_files(entry: Entry, wanted: frozenset[str]) -> list[Use]:
     ids: defaultdict[Role, set[str]] = defaultdict(set)
     rows: defaultdict[Role, int] = defaultdict(int)
     for file in sorted(entry.path.rglob("*")):
-        if file.suffix == ".parquet" or file.name == LABEL_AUDIT:
+        if file.is_file() and (file.suffix == ".parquet" or file.name == LABEL_AUDIT):
             for named in _named_in(file, wanted):
                 ids[_role_in(entry, file)] |= named
                 rows[_role_in(entry, file)] += 1

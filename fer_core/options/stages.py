@@ -130,7 +130,12 @@ class TrainOptions(CropOptions, HoldOutOptions, MethodOptions, EngineOptions):
         description="keep an eighth of the training subjects out and show by epoch their loss, of verification how "
         "well they are told apart",
     )
-    patch: int | None = Field(None, ge=16, le=1024, description="side of a patch; unset: 224, 44 for 48x48 sources")
+    patch: int | None = Field(
+        None,
+        ge=16,
+        le=1024,
+        description="side of a patch; unset: 224, 44 for 48x48 sources, of another --face-size its 224/236",
+    )
     epochs: int | None = Field(
         None, ge=1, description="passes over the rotated training rows; unset: the paper's with --weights, else ours"
     )

@@ -22,6 +22,7 @@ from fer_core.predictor import Cut, Predictor, Unusable
 from fer_core.scoring.asked_pictures import Picture, PictureSource
 
 PREDICTIONS = "predictions.parquet"
+EXAMPLES = 3
 """The folder of the shards, which readers of Parquet take for one table."""
 BATCH = 64
 """Faces that go through the network together."""
@@ -223,15 +224,21 @@ def said_of(
 
 
 def summary_of(folder: Path, num_shards: int) -> dict[str, Any]:
-    """Counts over shards: rows, set_aside by reason, and rows by expression."""
+    """Counts over shards: rows, set_aside by reason with the first EXAMPLES of each, and rows by expression."""
     expressions: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
+    aside_by: dict[str, list[str]] = {}
     num_rows = 0
     for number in range(num_shards):
         rows, aside = (folder / name for name in shard_files(number))
         said = pq.read_table(rows, columns=["expression"])["expression"]
         num_rows += len(said)
         expressions.update(said.drop_null().to_pylist())
-        reasons.update(pq.read_table(aside, columns=["reason"])["reason"].to_pylist())
-    counts = {"set_aside": reasons, "expressions": expressions}
-    return {"rows": num_rows, **{name: dict(sorted(count.items())) for name, count in counts.items()}}
+        for one in pq.read_table(aside, columns=["source_path", "reason"]).to_pylist():
+            aside_by.setdefault(one["reason"], []).append(one["source_path"])
+    reasons = sorted(aside_by.items())
+    return {
+        "rows": num_rows,
+        "set_aside": {reason: len(paths) for reason, paths in reasons},
+        "set_aside_examples": {reason: paths[:EXAMPLES] for reason, paths in reasons},
+        "expressions": dict(sorted(expressions.items())),
+    }

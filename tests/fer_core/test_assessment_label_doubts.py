@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -50,6 +51,8 @@ def test_each_suspect_stands_with_its_own_face_and_its_neighbours(case):
         (face,) = table.images([row])
         assert f'<img src="{small_picture(face)}" width="112" height="112" alt="The face' in page
     assert page.count("<fieldset") == 5
+    offered = set(re.findall(r"<option>(\w+)</option>", page))
+    assert offered <= set(CLASSES), "a class that the data set lacks would be one of a few faces"
 
 
 def relabelled_faces(folder, corrected, estimated):

@@ -18,6 +18,7 @@ from fer_core.ingest.corrections import read_corrections
 from fer_core.label_audit.doubts import LabelAudit, audit_table
 from fer_core.label_audit.page import AuditPage, Suspect, render_audit
 from fer_core.pictures import SHOWN_SIDE, small_picture
+from fer_core.vocabulary import LABELS
 
 CHROMIUM = shutil.which("chromium")
 GREY = np.full((48, 48, 3), 90, dtype=np.uint8)
@@ -30,7 +31,7 @@ def suspect(name: str, path: str | None = None) -> Suspect:
 
 
 def page(*suspects: Suspect, num_suspects: int | None = None) -> str:
-    return render_audit(AuditPage("faces-48", suspects, num_suspects or len(suspects)))
+    return render_audit(AuditPage("faces-48", suspects, num_suspects or len(suspects), LABELS))
 
 
 def test_a_row_a_suspect_with_both_faces_and_all_choices() -> None:

@@ -14,6 +14,7 @@ from fer_core.files import file_sha256, write_bytes, write_table
 from fer_core.folds import Part
 from fer_core.lineage.uses import Person, people_of, uses_of_samples, uses_of_subject
 from fer_core.reading import read_faces
+from fer_core.scoring.faces import PREDICTIONS, SCHEMA
 
 
 @pytest.fixture
@@ -136,6 +137,17 @@ def test_albums_and_sheets_of_training_faces_hold_those_whom_they_show(home: Hom
     shown = {name: (use.kind, use.role, use.pictures) for name, use in found.items() if use.kind == "scores"}
     assert shown == {"album": ("scores", "held", 6), "nearest": ("scores", "held", 1)}
     assert [use.pictures for use in uses_of_subject(home.path, home.tested) if use.kind == "scores"] == [2]
+
+
+def test_what_a_model_said_of_other_pictures_names_nobody(home: Home) -> None:
+    before = uses_of_subject(home.path, home.trained)
+    made = Directory(home.path / "scores", "fer-1", kind="scores", config={}, inputs={}, code="test")
+    made.start()
+    shard = f"{PREDICTIONS}/part-00000.parquet"
+    (made.path / PREDICTIONS).mkdir()
+    write_table(made.path / shard, SCHEMA.empty_table())
+    made.finish([shard], {})
+    assert uses_of_subject(home.path, home.trained) == before
 
 
 def write_gallery(home: Path, kind: str, names: list[str]) -> None:

@@ -160,4 +160,6 @@ def test_links_to_other_pages_stand_once_at_its_head():
         ("http://host/#/x?a=1&amp;b=2", "&lt;MLflow&gt;"),
     ]
     Page(once)
-    assert linked(once, []) == page
+    framed = linked(page, [Link("Decision", "decision.html")], framed=True)
+    assert "<li>Decision: <code>decision.html</code></li>" in framed.partition("</header>")[0]
+    assert linked(once, []) == linked(framed, []) == page

@@ -205,6 +205,7 @@ def test_a_shard_that_stands_is_left_and_half_of_one_is_made_again(source, score
     assert summary_of(folder, 3) == {
         "rows": 5,
         "set_aside": dict.fromkeys(sorted(REASONS.values()), 1),
+        "set_aside_examples": {reason: [name] for name, reason in REASONS.items()},
         "expressions": summary_of(folder, 3)["expressions"],
     }
     assert sum(summary_of(folder, 3)["expressions"].values()) == 5
@@ -220,4 +221,9 @@ def test_a_shard_of_which_nothing_is_usable(source, scorer, tmp_path):
     (tmp_path / "scores").mkdir()
     listing = Listing((picture for picture in pictures_in(source) if picture.source_path == "empty.bmp"), 4, silent)
     write_score_shard(tmp_path / "scores", 0, open_source(str(source)), listing, scorer, silent)
-    assert summary_of(tmp_path / "scores", 1) == {"rows": 0, "set_aside": {"empty file": 1}, "expressions": {}}
+    assert summary_of(tmp_path / "scores", 1) == {
+        "rows": 0,
+        "set_aside": {"empty file": 1},
+        "set_aside_examples": {"empty file": ["empty.bmp"]},
+        "expressions": {},
+    }

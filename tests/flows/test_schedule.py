@@ -191,7 +191,7 @@ def test_a_schedule_fires_a_retrain_that_ends_with_a_champion(deployed: Deployed
     run = until(lambda: ended(deployed, "retrain"), "the retrain did not end")
     assert run["state"]["type"] == "COMPLETED", said(deployed, run)
     assert run["auto_scheduled"]
-    assert run["state"]["message"].startswith("first: accuracy ")
+    assert run["state"]["message"].startswith("version 1: first: accuracy ")
     assert Registry(home, None, "fer").version_of(CHAMPION) == 1
     (gate,) = deployed.ask("artifacts/filter", {"artifacts": {"key": {"any_": ["gate"]}}})
     assert "version 1" in gate["data"]

@@ -129,6 +129,7 @@ def test_every_picture_of_a_folder_is_scored_by_the_champion(home: Path, photos:
     ended = run(home, "score", "--source", str(photos), "--json")
     values = ended.values
     assert values["set_aside"] == ASIDE
+    assert all(f"{reason}, such as " in ended.err for reason in ASIDE)
     assert (values["rows"], values["model_name"], values["model_version"], values["reused"]) == (12, "fer", 1, [])
     assert sum(values["expressions"].values()) == 12
     assert values["seconds"]["score"] > 0
