@@ -53,7 +53,9 @@ def forget_people(options: IngestOptions) -> Forgotten:
         while not (later := plan_forgetting(options.home, names)).is_done:
             renamed |= forget(options.home, later)
             plan, versions = plan.followed_by(later), all_versions(options.home)
-    logger.info("%-9s %d directories removed, %d rewritten", "forget", len(plan.removed), len(renamed))
+    done = "would be " if options.dry_run else ""
+    numbers = (len(plan.removed) - len(plan.rewritten), len(plan.rewritten))
+    logger.info("%-9s %d directories %sremoved, %d rewritten", "forget", numbers[0], done, numbers[1])
     faces = {content for one in plan.listed for content in one.faces}
     learnt = {run for one in plan.listed for run in one.runs}
     models = _models(options.home, learnt, versions)
