@@ -7,6 +7,7 @@ import io
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -30,8 +31,8 @@ def suspect(name: str, path: str | None = None) -> Suspect:
     return Suspect(name, path, "anger", "anger", "fear", 0.6, picture, picture)
 
 
-def page(*suspects: Suspect, num_suspects: int | None = None) -> str:
-    return render_audit(AuditPage("faces-48", suspects, num_suspects or len(suspects), LABELS))
+def page(*suspects: Suspect, num_suspects: int | None = None, expressions: Sequence[str] = LABELS) -> str:
+    return render_audit(AuditPage("faces-48", suspects, num_suspects or len(suspects), expressions))
 
 
 def test_a_row_a_suspect_with_both_faces_and_all_choices() -> None:
@@ -47,6 +48,12 @@ def test_a_row_a_suspect_with_both_faces_and_all_choices() -> None:
     offered = re.findall(r"<option>(\w+)</option>", made)
     assert "contempt" in offered
     assert not {"anger", "fear"} & set(offered)
+
+
+def test_of_two_expressions_there_is_no_other() -> None:
+    made = page(suspect("s1"), expressions=["anger", "fear"])
+    assert re.findall(r'name="s1" value="(\w*)"', made) == ["", "fear", "remove"]
+    assert "<select" not in made
 
 
 def test_the_page_is_one_file_and_what_is_put_in_is_no_code() -> None:
