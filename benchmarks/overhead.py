@@ -11,9 +11,13 @@ worker     python -m flows train --workers 1: a Ray cluster with one worker
 Command and worker are each run beside a bare one at the same time, so that what disturbs the machine disturbs both,
 with the few and with the many epochs. The difference of the two is the work that grows; what is left of the short run
 is start-up. The overhead is the growing part over that of the bare run beside it. It needs two processors.
+
+Told of the seconds that pass, and of the processors' seconds of all processes that a way starts: what engines do beside
+the training costs those always, and the first only where no processor is free for it.
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import os
@@ -25,7 +29,9 @@ import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import psutil
 
 WAYS = ("command", "worker")
 BARE = """
@@ -79,29 +85,60 @@ def command(name: str, home: Path, epochs: int, patch: int, *more: str) -> list[
     return [sys.executable, "-m", "flows", name, *pairs, "--json", *more]
 
 
-def side_by_side(commands: list[list[str]]) -> list[float]:
-    """Seconds of whole processes that start at the same time."""
+class Spent(NamedTuple):
+    """Seconds: that passed, and of all processors."""
+
+    wall: float
+    processors: float
+
+
+def side_by_side(commands: list[list[str]]) -> list[Spent]:
+    """What whole processes take that start at the same time."""
     one_thread, quiet = {**os.environ, "OMP_NUM_THREADS": "1"}, subprocess.DEVNULL
     started = time.perf_counter()
-    running = [subprocess.Popen(arguments, env=one_thread, stdout=quiet, stderr=quiet) for arguments in commands]
+    running = [psutil.Popen(arguments, env=one_thread, stdout=quiet, stderr=quiet) for arguments in commands]
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda process: _ended(process) - started, running))
+        return list(pool.map(lambda process: _watched(process, started), running))
 
 
-def _ended(process: subprocess.Popen[bytes]) -> float:
-    if process.wait():
+def _watched(process: psutil.Popen, started: float) -> Spent:
+    """A process to its end, with what it starts: children are asked twice a second, as the last of them are killed."""
+    seconds_of: dict[int, float] = {}
+    while process.poll() is None:
+        with contextlib.suppress(psutil.Error):
+            for one in (process, *process.children(recursive=True)):
+                times = one.cpu_times()
+                seconds_of[one.pid] = times.user + times.system
+        time.sleep(0.5)
+    if process.returncode:
         raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
-    return time.perf_counter()
+    return Spent(time.perf_counter() - started, sum(seconds_of.values()))
 
 
-def measure(way: str, faces: Path, epochs: int, patch: int, number: int) -> list[float]:
-    """Seconds of a whole process this way and of the bare one beside it; the faces stand already."""
+def measure(way: str, faces: Path, epochs: int, patch: int, number: int) -> list[Spent]:
+    """What a whole process takes this way, and the bare one beside it; the faces stand already."""
     home = faces.parents[1]
     folder = home / f"bare-{way}-{number}-{epochs}"
     bare = [sys.executable, "-c", BARE, str(faces), str(folder), str(epochs), str(patch)]
     # another seed each time, so that nothing is reused
     more = ["--seed", str(1 + 2 * number + (way == "worker")), "--workers", "1" if way == "worker" else "0"]
     return side_by_side([command("train", home, epochs, patch, *more), bare])
+
+
+def told(kind: str, spent: dict[tuple[str, int], list[Spent]], few: int, many: int) -> dict[str, dict[str, float]]:
+    """Print the table of one kind of seconds, medians over the rounds; way -> what grows, start-up and overhead."""
+    median = {at: statistics.median(getattr(one, kind) for one in rounds) for at, rounds in spent.items()}
+    print(f"\n{kind:<21}{'few s':>8}{'many s':>8}{'grows s':>9}{'start-up s':>12}{'overhead':>10}")
+    found = {}
+    for way in WAYS:
+        grows = {name: median[name, many] - median[name, few] for name in (f"bare beside {way}", way)}
+        for name, seconds in grows.items():
+            start_up = median[name, few] - seconds * few / (many - few)
+            overhead = seconds / grows[f"bare beside {way}"] - 1
+            found[name] = {"grows": seconds, "overhead": overhead, "start_up": start_up}
+            shown = f"{median[name, few]:>8.1f}{median[name, many]:>8.1f}{seconds:>9.1f}{start_up:>12.1f}"
+            print(f"{name:<21}{shown}{overhead:>10.1%}")
+    return found
 
 
 def main() -> None:
@@ -112,7 +149,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     few, many = options.epochs
-    spent: dict[tuple[str, int], list[float]] = defaultdict(list)
+    spent: dict[tuple[str, int], list[Spent]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="fer-overhead-") as home:
         prepared = subprocess.run(
             command("prepare", Path(home), few, options.patch), check=True, capture_output=True, text=True
@@ -122,19 +159,8 @@ def main() -> None:
             own, bare = measure(way, faces, epochs, options.patch, number)
             spent[way, epochs].append(own)
             spent[f"bare beside {way}", epochs].append(bare)
-    median = {at: statistics.median(values) for at, values in spent.items()}
     print(f"{os.cpu_count()} processors, one thread, {few} and {many} epochs, {options.rounds} rounds")
-    print(f"{'':<21}{'few s':>8}{'many s':>8}{'grows s':>9}{'start-up s':>12}{'overhead':>10}")
-    found = {}
-    for way in WAYS:
-        grows = {}
-        for name in (f"bare beside {way}", way):
-            grows[name] = median[name, many] - median[name, few]
-            start_up = median[name, few] - grows[name] * few / (many - few)
-            overhead = grows[name] / grows[f"bare beside {way}"] - 1
-            found[name] = {"grows": grows[name], "overhead": overhead, "start_up": start_up}
-            shown = f"{median[name, few]:>8.1f}{median[name, many]:>8.1f}{grows[name]:>9.1f}{start_up:>12.1f}"
-            print(f"{name:<21}{shown}{overhead:>10.1%}")
+    found = {kind: told(kind, spent, few, many) for kind in Spent._fields}
     if options.json:
         print(json.dumps(found))
 

@@ -65,6 +65,7 @@ def engine_environment(home: Path, verbose: bool) -> dict[str, str]:
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "DEBUG" if verbose else "CRITICAL",
         "PREFECT_LOGGING_LEVEL": "INFO",
+        "DASK_LOGGING__DISTRIBUTED": "warning",
         "RAY_AUTH_MODE": "token",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_TRAIN_V2_ENABLED": "1",
