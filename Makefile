@@ -16,6 +16,7 @@ demo: .venv/ready
 	$(BIN)/python -m flows retrain --home $(HOME_DIR)
 	@echo
 	@echo "MLflow: MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow server --backend-store-uri sqlite:///$(HOME_DIR)/mlflow/mlflow.db --port 5000"
+	@echo "then    http://127.0.0.1:5000/#/experiments/1?workflowType=machine_learning"
 
 test: .venv/ready
 	$(TWO) -rs

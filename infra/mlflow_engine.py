@@ -26,8 +26,6 @@ from infra.mlflow_runs import Runs
 from infra.settings import PICKLES_REFUSED, environment
 
 EXPERIMENT = "fer"
-TRAINS_MODELS = {"mlflow.experimentKind": "custom_model_development"}
-"""By which MLflow's pages open on runs and models, rather than on traces of language models."""
 CHAMPION, CHALLENGER, PREVIOUS = "champion", "challenger", "previous"
 
 
@@ -257,7 +255,7 @@ class Registry:
         if found is not None:
             return found.experiment_id
         here = (self._home / "mlflow" / "artifacts").as_uri() if self.uri.startswith("sqlite:") else None
-        return self._client.create_experiment(name, artifact_location=here, tags=TRAINS_MODELS)
+        return self._client.create_experiment(name, artifact_location=here)
 
     def _log(self, run_id: str, candidate: Candidate) -> None:
         now = int(time.time() * 1000)
