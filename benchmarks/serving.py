@@ -32,6 +32,7 @@ import httpx
 import numpy as np
 
 from fer_core.synthetic import Face, render
+from infra.mlflow_engine import own_uri
 from infra.settings import Settings, engine_environment
 
 PROJECT = Path(__file__).parents[1]
@@ -99,7 +100,7 @@ def mlflow_server(home: Path, name: str, picture: bytes, folder: Path) -> Iterat
     command += ["--host", "127.0.0.1", "--port", address.rpartition(":")[2]]
     environment = {
         **engine_environment(home, verbose=False),
-        "MLFLOW_TRACKING_URI": Settings().mlflow_tracking_uri or f"sqlite:///{home}/mlflow/mlflow.db",
+        "MLFLOW_TRACKING_URI": Settings().mlflow_tracking_uri or own_uri(home),
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",  # by which MLflow finds uvicorn
     }
     body = json.dumps({"dataframe_records": [{"image": base64.b64encode(picture).decode()}]})

@@ -54,8 +54,8 @@ def forget_people(options: IngestOptions) -> Forgotten:
             renamed |= forget(options.home, later)
             plan, versions = plan.followed_by(later), all_versions(options.home)
     done = "would be " if options.dry_run else ""
-    numbers = (len(plan.removed) - len(plan.rewritten), len(plan.rewritten))
-    logger.info("%-9s %d directories %sremoved, %d rewritten", "forget", numbers[0], done, numbers[1])
+    gone = len(plan.removed) - len(plan.rewritten)
+    logger.info("%-9s %d directories %sremoved, %d rewritten", "forget", gone, done, len(plan.rewritten))
     faces = {content for one in plan.listed for content in one.faces}
     learnt = {run for one in plan.listed for run in one.runs}
     models = _models(options.home, learnt, versions)

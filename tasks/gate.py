@@ -113,8 +113,9 @@ def page_of(home: Path, model_name: str, version: int, against: str) -> Path:
 def show_decision(registry: Registry, home: Path, version: int, champion: int | None, decision: gate.Decision) -> Path:
     """Tell a decision: a page below the home, metrics and files of the version's MLflow run, a Prefect artifact.
 
-    Beside the page lies the version's report, below the home and in MLflow. They link to each other where they have
-    addresses. To tell it again does no harm.
+    They link to each other where they have addresses, and to the version's report where the home has it. Its copy in
+    MLflow gets these addresses too; below the home there is no second copy of the faces in it, for forgetting's sake.
+    To tell it again does no harm.
 
     Returns:
         The page.
@@ -122,20 +123,19 @@ def show_decision(registry: Registry, home: Path, version: int, champion: int | 
     title = gate.title_of(registry.model_name, version, champion)
     elsewhere = _addresses(registry, version, champion)
     page = page_of(home, registry.model_name, version, str(champion or NO_CHAMPION))
-    report = registry.artifact(version, REPORT).read_text()
-    to_report, to_decision = Link("Report of the evaluation", REPORT), Link("Decision of the gate", PAGE)
-
-    def write(folder: Path, framed: bool) -> list[Path]:
-        decided = gate.decision_page(title, decision, [to_report, *elsewhere], framed)
-        write_bytes(folder / PAGE, decided.encode())
-        write_bytes(folder / REPORT, linked(report, [to_decision, *elsewhere], framed).encode())
-        write_json(folder / NUMBERS, decision.as_json())
-        return [folder / name for name in (PAGE, REPORT, NUMBERS)]
-
+    report = Path("..", "..", "evaluations", registry.tags_of(version)["evaluation"], REPORT)
     page.parent.mkdir(parents=True, exist_ok=True)
-    write(page.parent, framed=False)
-    with tempfile.TemporaryDirectory() as folder:
-        _log(registry, version, decision, write(Path(folder), framed=True))
+    has_report = (page.parent / report).exists()
+    links = [*_report(report), *elsewhere] if has_report else elsewhere
+    _write(page.parent, gate.decision_page(title, decision, links), decision)
+    with tempfile.TemporaryDirectory() as folder:  # in MLflow the report lies beside it
+        shown = gate.decision_page(title, decision, [*_report(Path(REPORT)), *elsewhere], framed=True)
+        files = _write(Path(folder), shown, decision)
+        if has_report:
+            told_of = linked((page.parent / report).read_text(), [Link("Decision of the gate", PAGE), *elsewhere])
+            write_bytes(Path(folder, REPORT), told_of.encode())
+            files.append(Path(folder, REPORT))
+        _log(registry, version, decision, files)
     told = gate.markdown_of(title, decision, elsewhere)
     create_markdown_artifact(key="gate", markdown=f"{told}\nPage: `{page}`\n")
     return page
@@ -150,6 +150,16 @@ def _addresses(registry: Registry, version: int, champion: int | None) -> list[L
         links = [Link(f"Version {one} in MLflow", f"{models}/{one}") for one in numbers]
     flow_run = flow_run_page()
     return links if flow_run is None else [*links, Link(FLOW_RUN, flow_run)]
+
+
+def _report(path: Path) -> list[Link]:
+    return [Link("Report of the evaluation", path.as_posix())]
+
+
+def _write(folder: Path, page: str, decision: gate.Decision) -> list[Path]:
+    write_bytes(folder / PAGE, page.encode())
+    write_json(folder / NUMBERS, decision.as_json())
+    return [folder / PAGE, folder / NUMBERS]
 
 
 def _log(registry: Registry, version: int, decision: gate.Decision, files: list[Path]) -> None:

@@ -23,7 +23,6 @@ from tasks.gate import NO_CHAMPION, judge, page_of, show_decision
 from tasks.proof import doubt_of
 from tasks.registry import git_commit, open_registry
 
-DRY = " (dry run: nothing was moved)"
 UNPROVEN = "unproven"
 """The verdict on a version that is not what it says, which the gate is not asked about."""
 
@@ -56,8 +55,7 @@ class Promotion:
     @property
     def sentence(self) -> str:
         """What a person is told first."""
-        told = ": ".join(filter(None, (f"version {self.model_version}", self.verdict, self.reason)))
-        return told + DRY if self.dry_run else told
+        return sentence_of(self.dry_run, f"version {self.model_version}", self.verdict, self.reason)
 
 
 @task(cache_policy=NO_CACHE)
@@ -85,6 +83,12 @@ def promote_if_better(
     against = registry.tags_of(made.model_version).get("decided_against", NO_CHAMPION)
     page = page_of(home, model_name, made.model_version, against)
     return replace(made, page=page if page.exists() else None, seconds=time.perf_counter() - started)
+
+
+def sentence_of(dry_run: bool, *parts: str | None) -> str:
+    """What is known of a move, in order of weight."""
+    told = ": ".join(filter(None, parts))
+    return f"{told} (dry run: nothing was moved)" if dry_run else told
 
 
 def show_aliases(key: str, title: str, reason: str, before: Aliases, after: Aliases) -> None:

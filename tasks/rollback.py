@@ -13,7 +13,7 @@ from fer_core.promotions import Aliases, cut_back
 from infra.progress import logger
 from infra.promotion_ledger import Ledger
 from infra.promotion_log import now
-from tasks.promotion import DRY, new_move, show_aliases
+from tasks.promotion import new_move, sentence_of, show_aliases
 from tasks.registry import open_registry
 
 
@@ -37,8 +37,8 @@ class Rollback:
     @property
     def sentence(self) -> str:
         """What a person is told first."""
-        told = ": ".join(filter(None, (f"version {self.rolled_back} -> version {self.after.champion}", self.reason)))
-        return told + DRY if self.dry_run else told
+        moved = f"version {self.rolled_back} -> version {self.after.champion}"
+        return sentence_of(self.dry_run, moved, self.reason)
 
 
 @task(cache_policy=NO_CACHE)

@@ -6,9 +6,9 @@ from fer_core.assessment.base import Assessed, Drawn
 from fer_core.report import Published, ReportPage, render_report
 
 ELSEWHERE = (
-    "Was a model version registered with this evaluation, and judged by the gate? Then copies of this page lie beside "
-    "decision.html, below decisions/ in the home and in the version's MLflow run, and lead to the decision, to MLflow "
-    "and to Prefect. The version's tag evaluation is the name of this page's folder."
+    "Was a model version registered with this evaluation, and judged by the gate? Then decision.html, below decisions/ "
+    "in the home, leads here, to MLflow and to Prefect, and the copy of this page in the version's MLflow run has "
+    "their addresses. The version's tag evaluation is the name of this page's folder."
 )
 """What a page cannot link to itself."""
 

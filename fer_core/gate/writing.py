@@ -131,7 +131,7 @@ def picture_of(decision: Decision) -> bytes:
 
 
 def decision_page(title: str, decision: Decision, links: Sequence[Link], framed: bool = False) -> str:
-    """The decision as one HTML page that asks nothing of the network; framed: as report.linked says."""
+    """The decision as one HTML page that asks nothing of the network; framed: links as report.linked's."""
     caption = f"The candidate's accuracy less that of {decision.rival}, with its 95 % interval."
     if decision.rival == "the champion":
         caption += " By class: the differences of recall, whose intervals hold together."

@@ -1,7 +1,6 @@
 """A report page as one HTML file that asks nothing of the network."""
 
 import base64
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,14 +32,9 @@ def render_report(page: ReportPage) -> str:
     )
 
 
-def linked(page: str, links: Sequence[Link], framed: bool = False) -> str:
-    """A report with links to the other pages of its model at its head, in place of those that it had.
-
-    Args:
-        framed: it is shown in a frame that follows no link, as MLflow's: they are addresses to copy.
-    """
-    plain = re.sub(r'<nav aria-label="Elsewhere">.*?</nav>\n', "", page, count=1, flags=re.DOTALL)
-    return plain.replace("</header>", f"{template('elsewhere.html.j2').render(links=links, framed=framed)}</header>", 1)
+def linked(page: str, links: Sequence[Link]) -> str:
+    """A report with the addresses of the other pages of its model at its head, to copy: MLflow's frame follows none."""
+    return page.replace("</header>", f"{template('elsewhere.html.j2').render(links=links, framed=True)}</header>", 1)
 
 
 def template(name: str) -> Template:

@@ -150,7 +150,7 @@ def test_the_page_is_one_file_with_its_figures(evaluated, faces, drawn):
     assert re.search(r"Mul-DML on CK\+ \(mul_dml/table3\)</th><td[^>]*>98.49</td>", html)
     assert "Other folds." in html
     assert "Fold 1 alone." in html
-    assert "copies of this page lie beside decision.html" in html
+    assert "the copy of this page in the version&#39;s MLflow run" in html
     without = page("a", assessed, [], details, {}, Published())
     assert "Beside the paper" not in without
     assert "What differs" not in without

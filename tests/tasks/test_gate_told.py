@@ -12,6 +12,7 @@ from promotion_fixtures import template as template
 
 from fer_core.gate import Compared, Decision, decide
 from fer_core.options.gate import GateOptions
+from fer_core.report import ReportPage, render_report
 from tasks import gate
 from tasks.evaluation import REPORT
 from tasks.registry import open_registry
@@ -58,25 +59,17 @@ def test_it_is_told_three_times(home: Path, artifacts: list[dict[str, str]]) -> 
     assert "<a href" not in logged, "MLflow shows it in a frame that follows no link"
 
 
-def test_report_and_decision_link_to_each_other(home: Path, artifacts: list[dict[str, str]]) -> None:
+def test_the_page_below_the_home_links_to_a_report_that_is_there(home: Path, artifacts: list[dict[str, str]]) -> None:
     registry = open_registry(home, "fer")
-    for champion in (1, None):  # told again, the links are not there twice
+    assert "Report of the evaluation" not in gate.show_decision(registry, home, 2, None, decision()).read_text()
+    report = home / "evaluations" / registry.tags_of(2)["evaluation"] / REPORT
+    report.parent.mkdir(parents=True)
+    report.write_text(render_report(ReportPage("page")))
+    for champion in (1, None):  # told again, the addresses are not there twice
         page = gate.show_decision(registry, home, 2, champion, decision())
-        report = page.parent / REPORT
-        assert ELSEWHERE.findall(page.read_text()) == [REPORT, FLOW_RUN]
-        assert ELSEWHERE.findall(report.read_text()) == [page.name, FLOW_RUN]
+        address, flow_run = ELSEWHERE.findall(page.read_text())
+        assert (page.parent / address).resolve() == report.resolve()
+        assert flow_run == FLOW_RUN
         assert FRAMED.findall(registry.artifact(2, REPORT).read_text()) == [page.name, FLOW_RUN]
-    assert len(artifacts) == 2
-
-
-def test_a_server_s_pages_are_linked(home: Path, artifacts: list[dict[str, str]], monkeypatch: Any) -> None:
-    registry = open_registry(home, "fer")
-    monkeypatch.setattr(registry, "uri", "http://mlflow:5000/")
-    links = {link.text: link.address for link in gate._addresses(registry, 2, 1)}
-    assert links == {
-        "Version 2 in MLflow": "http://mlflow:5000/#/models/fer/versions/2",
-        "Version 1 in MLflow": "http://mlflow:5000/#/models/fer/versions/1",
-        "Flow run in Prefect": FLOW_RUN,
-    }
-    monkeypatch.setattr(gate, "flow_run_page", lambda: None)
-    assert [link.text for link in gate._addresses(registry, 2, None)] == ["Version 2 in MLflow"]
+        assert not (page.parent / REPORT).exists(), "its faces would outlive their forgetting"
+    assert len(artifacts) == 3
