@@ -10,7 +10,7 @@ worker     python -m flows train --workers 1: a Ray cluster with one worker
 
 Command and worker are each run beside a bare one at the same time, so that what disturbs the machine disturbs both,
 with the few and with the many epochs. The difference of the two is the work that grows; what is left of the short run
-is start-up. The overhead is the growing part over that of the bare run beside it. It needs two processors.
+is start-up. The overhead is the growing part over that of the bare run beside it. It needs two processors and Linux.
 
 Told of the seconds that pass, and of the processors' seconds of all processes that a way starts: what engines do beside
 the training costs those always, and the first only where no processor is free for it.
@@ -27,6 +27,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,17 +103,23 @@ def side_by_side(commands: list[list[str]]) -> list[Spent]:
 
 
 def _watched(process: psutil.Popen, started: float) -> Spent:
-    """A process to its end, with what it starts: children are asked twice a second, as the last of them are killed."""
-    seconds_of: dict[int, float] = {}
+    """A process to its end, with what it starts: threads are asked twice a second, as the last of them are killed."""
+    seconds_of: dict[Path, float] = {}
     while process.poll() is None:
         with contextlib.suppress(psutil.Error):
             for one in (process, *process.children(recursive=True)):
-                times = one.cpu_times()
-                seconds_of[one.pid] = times.user + times.system
+                seconds_of.update(_seconds_by_thread(one.pid))
         time.sleep(0.5)
     if process.returncode:
         raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
     return Spent(time.perf_counter() - started, sum(seconds_of.values()))
+
+
+def _seconds_by_thread(process: int) -> Iterator[tuple[Path, float]]:
+    """As the scheduler counts: times sampled by the clock, as `ps` has them, tell twice as many of who polls."""
+    with contextlib.suppress(OSError):  # it has ended
+        for thread in Path(f"/proc/{process}/task").iterdir():
+            yield thread, int((thread / "schedstat").read_text().split()[0]) / 1e9
 
 
 def measure(way: str, faces: Path, epochs: int, patch: int, number: int) -> list[Spent]:

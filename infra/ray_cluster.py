@@ -9,12 +9,15 @@ from contextvars import ContextVar
 
 import ray
 from ray._private import ray_constants
+from ray._private import worker as ray_worker
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
 from ray.exceptions import AuthenticationError
 
 from fer_core.errors import InputError
 from infra.ray_token import make_token, require_token
 
+FRUGAL = {"enable_worker_prestart": False, "num_workers_soft_limit": 0}
+"""Ray's settings by which a cluster of one command keeps no process in stock: each wakes a hundred times a second."""
 _kept: ContextVar[bool] = ContextVar("kept", default=False)
 _folders = ExitStack()
 """Removes what a cluster of ours leaves behind."""
@@ -50,6 +53,12 @@ def cluster(address: str | None, workers: int) -> Iterator[None]:
             _end()
 
 
+def is_our_own() -> bool:
+    """Whether the cluster in use was started by this process: no autoscaler, no other hosts, gone when we are."""
+    node = ray_worker._global_node
+    return node is not None and node.is_head()
+
+
 def _end() -> None:
     ray.shutdown()
     _folders.close()
@@ -76,4 +85,7 @@ def _start(workers: int) -> None:
         include_dashboard=False,
         log_to_driver=False,
         _temp_dir=f"{private}/ray",
+        _system_config=FRUGAL,
     )
+    # looks for new lines ten times a second, and no driver asks for them
+    ray_worker._global_node.kill_log_monitor()  # type: ignore[attr-defined]

@@ -12,6 +12,11 @@ from pyarrow.fs import PyFileSystem
 from ray import train as ray_train
 from ray.exceptions import RayTaskError
 from ray.train.torch import TorchConfig
+from ray.train.v2._internal.callbacks import DatasetsCallback
+from ray.train.v2._internal.callbacks.placement_group_callback import PlacementGroupCleanerCallback
+from ray.train.v2._internal.execution.callback import RayTrainCallback
+from ray.train.v2._internal.execution.context import TrainRunContext
+from ray.train.v2._internal.execution.scaling_policy import FixedScalingPolicy
 from ray.train.v2.api.config import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 from ray.train.v2.torch.torch_trainer import TorchTrainer  # ray.train's, by the name that type checkers follow
 
@@ -25,7 +30,7 @@ from fer_core.world import CPU, World
 from infra.patient_files import PatientFiles
 from infra.progress import logger
 from infra.ray_checkpoints import NUM_KEPT, RayStore, ToldStore
-from infra.ray_cluster import cluster
+from infra.ray_cluster import cluster, is_our_own
 from infra.ray_witness import WORKERS_LOST, Patience, Witness
 from infra.run_events import LOST, RunEvents, append_row, followed
 
@@ -45,7 +50,29 @@ Say = Callable[[str], None]
 Value = TypeVar("Value")
 
 
+class _HeldWorkers(FixedScalingPolicy):
+    """A fixed number of workers, of which no autoscaler is told: Ray starts an actor for that."""
+
+    def after_controller_start(self, train_run_context: TrainRunContext) -> None:
+        """Nothing to ask for."""
+
+    def _maybe_send_resource_request(self) -> None:
+        """Nothing to ask for."""
+
+
 class _Trainer(TorchTrainer):
+    """Ray's, without the actors that have nothing to do here: each is a process that wakes a hundred times a second."""
+
+    def _create_default_callbacks(self) -> list[RayTrainCallback]:
+        # we read the shards ourselves; and placement groups outlive a killed controller only on a cluster that stays
+        idle = (DatasetsCallback, PlacementGroupCleanerCallback) if is_our_own() else (DatasetsCallback,)
+        return [callback for callback in super()._create_default_callbacks() if not isinstance(callback, idle)]
+
+    def _initialize_and_run_controller(self, **how: Any) -> ray_train.Result:
+        if is_our_own() and isinstance(how["scaling_policy"], FixedScalingPolicy):
+            how["scaling_policy"] = _HeldWorkers(how["scaling_policy"].scaling_config)
+        return super()._initialize_and_run_controller(**how)
+
     def _register_sigint_handler(self, controller: Any) -> None:
         """None: Ray's ends this process as if it had succeeded, and stays when the training is over."""
 
@@ -93,7 +120,7 @@ def _begun(folder: Path) -> Path:
     events, rows = RunEvents(folder), folder / PROGRESS
     last = (read_rows(rows) or [{"step": 0, "steps": 0}])[-1]
     if last["step"] < last["steps"]:
-        events.add(LOST, f"the command ended at step {last['step']}", step=last["step"])
+        events.add(LOST, f"the command ended after step {last['step']}", step=last["step"])
     rows.unlink(missing_ok=True)
     return rows
 
@@ -195,6 +222,7 @@ def _fit(
     """Run a function on a Ray Train group; what rank 0 returned. Collectives are given up after `timeout_seconds`."""
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
+    os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = str(int(not is_our_own()))  # no host of ours is taken back
     os.environ["RAY_TRAIN_WORKER_HEALTH_CHECK_TIMEOUT_S"] = str(engine.stall_seconds)
     least, most = engine.worker_count
     needs = {"CPU": 1.0} | _gpus(engine)

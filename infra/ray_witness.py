@@ -3,10 +3,13 @@
 Both classes are sent to the controller, a process of Ray's on the host of the command.
 """
 
+import contextlib
 import os
 import time
+from typing import Any
 
 import ray
+from ray.exceptions import GetTimeoutError, RayActorError
 from ray.train import WorkerGroupError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError
 from ray.train.v2._internal.execution.callback import ControllerCallback, WorkerGroupCallback
@@ -17,7 +20,7 @@ from ray.train.v2._internal.execution.controller.state import (
     SchedulingState,
     TrainControllerState,
 )
-from ray.train.v2._internal.execution.worker_group import WorkerGroup, WorkerGroupPollStatus
+from ray.train.v2._internal.execution.worker_group import Worker, WorkerGroup, WorkerGroupPollStatus
 
 from fer_core.errors import InputError
 from fer_core.files import read_rows
@@ -28,6 +31,8 @@ WORKERS_LOST = (WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError)
 WITHOUT_WORKERS = (InitializingState, SchedulingState, ReschedulingState, RestartingState)
 SECONDS_UNSAID = 5.0
 """Of waiting that needs no word."""
+SECONDS_TO_ANSWER = 5.0
+"""Of a worker that is asked whether it lives."""
 PATIENCE_WITH_STEPS = 1.5
 """Times the stall: a worker that hangs is known by name after one, and has no step to show after the other."""
 
@@ -43,14 +48,13 @@ class Witness(WorkerGroupCallback):
     def __init__(self, events: RunEvents, stall_seconds: int | None) -> None:
         self.events, self.stall_seconds = events, stall_seconds
         self.progress = events.file.with_name(PROGRESS)
-        self.places: list[tuple[str, str, int]] = []
+        self.workers: list[Worker] = []
         self._seen, self._since = 0, 0.0
 
     def after_worker_group_training_start(self, worker_group: WorkerGroup) -> None:
         """Note where the workers are."""
         os.environ.setdefault("TORCH_PROCESS_GROUP_SHUTDOWN_TIMEOUT_S", "5")  # of a group that has lost a member
-        known = [worker.metadata for worker in worker_group.get_workers()]
-        self.places = [(place.node_id, place.node_ip, place.pid) for place in known]
+        self.workers = worker_group.get_workers()
         self._since = time.monotonic()
 
     def after_worker_group_poll_status(self, worker_group_status: WorkerGroupPollStatus) -> None:
@@ -76,7 +80,7 @@ class Witness(WorkerGroupCallback):
     def _lost(self, reason: str) -> None:
         rows = read_rows(self.progress)
         step = int(rows[-1]["step"]) if rows else 0
-        self.events.add(LOST, f"{reason}, at step {step}" if rows else reason, step=step)
+        self.events.add(LOST, f"{reason}, after step {step}" if rows else reason, step=step)
 
     def _is_alive(self) -> bool:
         signs = (self.progress, self.events.file)
@@ -89,23 +93,42 @@ class Witness(WorkerGroupCallback):
     def _reason(self, errors: dict[int, Exception]) -> str:
         """Of the worker that failed first: the others are cut off by it, and say so."""
         died, stuck = ([rank for rank, error in errors.items() if isinstance(error, kind)] for kind in WORKERS_LOST)
+        others = [rank for rank in range(len(self.workers)) if rank not in errors]
+        if not died and not stuck:
+            died = self._dead(others)  # those that it cuts off may be heard of first
         if died:
             return "; ".join(self._death(rank) for rank in died)
-        silent = stuck or [rank for rank in range(len(self.places)) if rank not in errors]
+        silent = stuck or others
         timed_out = any("imed out" in str(error) or "imeout" in str(error) for error in errors.values())
         if stuck or (silent and timed_out):
             return "; ".join(f"{self._name(rank)} was silent for {self.stall_seconds} s" for rank in silent)
         rank, error = next(iter(errors.items()))
         return f"{self._name(rank)} failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
+    def _dead(self, ranks: list[int]) -> list[int]:
+        """Those of them of whom Ray answers that they are: all are asked at once, and some may not answer at all."""
+        answers: list[Any] = [self.workers[rank].execute_async(os.getpid) for rank in ranks]
+        if answers:
+            ray.wait(answers, num_returns=len(answers), timeout=SECONDS_TO_ANSWER)
+        return [rank for rank, answer in zip(ranks, answers, strict=True) if _is_of_the_dead(answer)]
+
     def _death(self, rank: int) -> str:
-        node = self.places[rank][0]
+        node = self.workers[rank].metadata.node_id
         alive = any(known["NodeID"] == node and known["Alive"] for known in ray.nodes())
         return f"{self._name(rank)} was killed" if alive else f"the host of {self._name(rank)} was lost"
 
     def _name(self, rank: int) -> str:
-        _, address, process = self.places[rank]
-        return f"worker {rank} on {address} (process {process})"
+        place = self.workers[rank].metadata
+        return f"worker {rank} on {place.node_ip} (process {place.pid})"
+
+
+def _is_of_the_dead(answer: Any) -> bool:
+    with contextlib.suppress(GetTimeoutError):
+        try:
+            ray.get(answer, timeout=0)
+        except RayActorError:
+            return True
+    return False
 
 
 class Patience(ControllerCallback):

@@ -12,7 +12,7 @@ from infra.prefect_engine import flows_of, prefect_server
 from infra.settings import engine_environment
 from tasks.made import Made
 
-WHY = ("worker 1 was killed, at step 40, went on from step 30", "the host was lost, went on from step 60")
+WHY = ("worker 1 was killed, after step 40, went on from step 30", "the host was lost, went on from step 60")
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 

@@ -34,8 +34,8 @@ def test_a_command_goes_on_where_the_one_before_it_ended(tmp_path, monkeypatch):
         with pytest.raises(Ended):
             train_with_ray(plan, folder, EngineOptions(), None, print, said.append)
     train_with_ray(plan, folder, EngineOptions(), None, print, said.append)
-    assert said == ["the command ended at step 4", "went on from step 4"]
-    assert RunEvents(folder).restarts() == ["the command ended at step 4, went on from step 4"]
+    assert said == ["the command ended after step 4", "went on from step 4"]
+    assert RunEvents(folder).restarts() == ["the command ended after step 4, went on from step 4"]
     train_with_ray(plan, folder, EngineOptions(), None, print, said.append)  # its progress rows are of a whole run
     assert "the command ended" not in "".join(said[2:])
     assert read_description(folder).history[-1]["step"] > 4

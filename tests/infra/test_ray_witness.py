@@ -19,13 +19,35 @@ CUT_OFF = RuntimeError("Connection closed by peer")
 TIMED_OUT = RuntimeError("Timed out waiting 10000ms for recv operation to complete")
 
 
+class AliveWorker(SimpleNamespace):
+    """One that answers."""
+
+    def __init__(self, metadata):
+        super().__init__(metadata=metadata)
+
+    def execute_async(self, function):
+        return lambda: function()
+
+
+class DeadWorker(AliveWorker):
+    """One of whom Ray answers that it is gone."""
+
+    def execute_async(self, function):
+        def answer():
+            raise ActorDiedError
+
+        return answer
+
+
 @pytest.fixture
 def witness(tmp_path, monkeypatch):
     """Of three workers, the last on a host that is gone."""
     monkeypatch.setattr(ray_witness.ray, "nodes", lambda: [{"NodeID": "a", "Alive": True}, {"NodeID": "b", "Alive": 0}])
     witness = Witness(RunEvents(tmp_path), stall_seconds=10)
     places = [("a", "10.0.0.1", 11), ("a", "10.0.0.1", 12), ("b", "10.0.0.2", 13)]
-    known = [SimpleNamespace(metadata=SimpleNamespace(node_id=n, node_ip=ip, pid=pid)) for n, ip, pid in places]
+    known = [AliveWorker(SimpleNamespace(node_id=n, node_ip=ip, pid=pid)) for n, ip, pid in places]
+    monkeypatch.setattr(ray_witness.ray, "wait", lambda answers, num_returns, timeout: (answers, []))
+    monkeypatch.setattr(ray_witness.ray, "get", lambda answer, timeout: answer())
     witness.after_worker_group_training_start(SimpleNamespace(get_workers=lambda: known))
     return witness
 
@@ -48,7 +70,12 @@ def polled(witness, errors, finished=False):
 def test_the_reason_is_of_the_worker_that_failed_first(witness, errors, reason):
     assert polled(witness, errors) == [reason]
     append_row(witness.progress, {"step": 7})
-    assert polled(witness, errors)[-1] == f"{reason}, at step 7"
+    assert polled(witness, errors)[-1] == f"{reason}, after step 7"
+
+
+def test_who_is_cut_off_may_be_heard_of_before_the_one_who_died(witness):
+    witness.workers[1] = DeadWorker(witness.workers[1].metadata)
+    assert polled(witness, {0: CUT_OFF}) == ["worker 1 on 10.0.0.1 (process 12) was killed"]
 
 
 def test_a_refusal_ends_the_run(witness):
@@ -70,7 +97,7 @@ def test_a_group_without_steps_is_lost(witness, monkeypatch):
     assert polled(witness, {}, finished=True) == []
     with pytest.raises(WorkerGroupError, match="no step was made for 15 s"):
         polled(witness, {})
-    assert polled(witness, {}, finished=True) == ["no step was made for 15 s, at step 1"]
+    assert polled(witness, {}, finished=True) == ["no step was made for 15 s, after step 1"]
 
 
 def test_what_nobody_shows_is_not_missed(witness, monkeypatch):

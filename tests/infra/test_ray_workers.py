@@ -1,9 +1,11 @@
 """A function on the workers of a Ray Train group, and in this process where there are none."""
 
 import os
+import re
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import torch.distributed as dist
@@ -29,6 +31,13 @@ def total_by_rank(world: World, start_N: np.ndarray) -> tuple[int, int, list[flo
     return os.getpid(), world.size, total_N.tolist()
 
 
+def processes_of_the_cluster(world: World) -> list[str]:
+    """Those in Python, by name; not the ones that are just starting."""
+    raylet = psutil.Process().parent()
+    titles = [" ".join(one.cmdline()) for one in [*raylet.children(), *raylet.parent().children()]]
+    return sorted(found[0] for title in titles if (found := re.findall(r"(?<=ray::)\w+|\w*monitor(?=\.py)", title)))
+
+
 def test_without_workers_it_is_called_here():
     process, size, total_N = on_workers(total_by_rank, (np.array([1.0, 2.0]),), EngineOptions(), None, print)
     assert (process, size, total_N) == (os.getpid(), 1, [1.0, 2.0])
@@ -39,3 +48,10 @@ def test_two_workers_add_up_and_the_first_ones_value_is_returned():
     process, size, total_N = on_workers(total_by_rank, (np.array([1.0, 2.0]),), EngineOptions(workers="2"), None, print)
     assert process != os.getpid()
     assert (size, total_N) == (2, [3.0, 5.0])
+
+
+@pytest.mark.integration
+def test_a_cluster_of_our_own_has_no_process_without_work():
+    own = ["DashboardAgent", "RuntimeEnvAgent", "monitor"]
+    train = ["RayTrainWorker", "RayTrainWorker", "SynchronizationActor", "TrainController"]
+    assert on_workers(processes_of_the_cluster, (), EngineOptions(workers="2"), None, print) == sorted(own + train)

@@ -9,9 +9,9 @@ from infra.run_events import LOST, STORAGE, WENT_ON, RunEvents, append_row, foll
 def test_restarts_have_a_reason_and_a_place(tmp_path):
     events = RunEvents(tmp_path)
     assert events.restarts() == []
-    events.add(LOST, "worker 1 was killed, at step 40", step=40)
+    events.add(LOST, "worker 1 was killed, after step 40", step=40)
     events.add(STORAGE, "the storage is back")
-    assert events.reasons() == ["worker 1 was killed, at step 40"]
+    assert events.reasons() == ["worker 1 was killed, after step 40"]
     events.add(WENT_ON, "went on from step 30", step=30)
     assert events.reasons() == []
     events.add(WENT_ON, "went on from step 50 with 4 workers")
@@ -19,7 +19,7 @@ def test_restarts_have_a_reason_and_a_place(tmp_path):
     events.add(LOST, "the checkpoint a is damaged")
     events.add(WENT_ON, "went on from step 60")
     assert events.restarts() == [
-        "worker 1 was killed, at step 40, went on from step 30",
+        "worker 1 was killed, after step 40, went on from step 30",
         "it was cut off, or the number of workers changed, went on from step 50 with 4 workers",
         "the host was lost and the checkpoint a is damaged, went on from step 60",
     ]
