@@ -16,8 +16,14 @@ from ray.exceptions import AuthenticationError
 from fer_core.errors import InputError
 from infra.ray_token import make_token, require_token
 
-FRUGAL = {"enable_worker_prestart": False, "num_workers_soft_limit": 0}
-"""Ray's settings by which a cluster of one command keeps no process in stock: each wakes a hundred times a second."""
+OF_ONE_COMMAND = {
+    # no process in stock: each wakes a hundred times a second
+    "enable_worker_prestart": False,
+    "num_workers_soft_limit": 0,
+    # Ray's 15 gives way to all else on the machine, a browser too: a thirtieth of a processor beside one busy process
+    "worker_niceness": 0,
+}
+"""Ray's settings for a cluster of our own."""
 _kept: ContextVar[bool] = ContextVar("kept", default=False)
 _folders = ExitStack()
 """Removes what a cluster of ours leaves behind."""
@@ -85,7 +91,7 @@ def _start(workers: int) -> None:
         include_dashboard=False,
         log_to_driver=False,
         _temp_dir=f"{private}/ray",
-        _system_config=FRUGAL,
+        _system_config=OF_ONE_COMMAND,
     )
     # looks for new lines ten times a second, and no driver asks for them
     ray_worker._global_node.kill_log_monitor()  # type: ignore[attr-defined]

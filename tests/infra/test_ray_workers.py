@@ -38,6 +38,10 @@ def processes_of_the_cluster(world: World) -> list[str]:
     return sorted(found[0] for title in titles if (found := re.findall(r"(?<=ray::)\w+|\w*monitor(?=\.py)", title)))
 
 
+def niceness(world: World) -> int:
+    return os.nice(0)
+
+
 def test_without_workers_it_is_called_here():
     process, size, total_N = on_workers(total_by_rank, (np.array([1.0, 2.0]),), EngineOptions(), None, print)
     assert (process, size, total_N) == (os.getpid(), 1, [1.0, 2.0])
@@ -55,3 +59,8 @@ def test_a_cluster_of_our_own_has_no_process_without_work():
     own = ["DashboardAgent", "RuntimeEnvAgent", "monitor"]
     train = ["RayTrainWorker", "RayTrainWorker", "SynchronizationActor", "TrainController"]
     assert on_workers(processes_of_the_cluster, (), EngineOptions(workers="2"), None, print) == sorted(own + train)
+
+
+@pytest.mark.integration
+def test_workers_of_our_own_cluster_give_way_no_more_than_the_command_does():
+    assert on_workers(niceness, (), EngineOptions(workers="1"), None, print) == os.nice(0)
