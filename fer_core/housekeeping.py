@@ -28,12 +28,14 @@ KIND_OF = {
     "runs": "run",
     "subdivisions": "subdivision",
     "evaluations": "evaluation",
+    "audits": "audit",
     "experiments": "experiment",
     "scores": "scores",
     "drift": "drift",
 }
 """Folder of a home -> what each of its directories is; what is used comes before what uses it."""
 SECONDS_A_DAY = 86_400
+_RESULTS = ("evaluations", "audits", "experiments", "scores", "drift")
 _NAME = re.compile(r"[^.].*-[0-9a-f]{16}")
 _REMOVED = re.compile(r"\.(.*-[0-9a-f]{16})\.removed")
 _TAGS = {"run": "runs", "level": "subdivisions", "evaluation": "evaluations", "faces": "faces"}
@@ -175,7 +177,7 @@ def removable(entries: list[Entry], older_than_days: float, evaluations: bool = 
     """What may go, in the order of `entries`: all that nothing uses which stays.
 
     Wanted for themselves are what is under way, what is younger than `older_than_days`, what a model version names, and
-    evaluations, experiments, scores and looks for drift unless `evaluations` gives them up.
+    evaluations, audits, experiments, scores and looks for drift unless `evaluations` gives them up.
 
     Raises:
         InputError: something that stays has an unreadable manifest, so what it uses is not known.
@@ -203,7 +205,7 @@ def removable(entries: list[Entry], older_than_days: float, evaluations: bool = 
 def _is_wanted(entry: Entry, older_than_days: float, evaluations: bool) -> bool:
     if entry.state == "half removed":
         return False
-    is_result = entry.folder in ("evaluations", "experiments", "scores", "drift") and entry.state != "unfinished"
+    is_result = entry.folder in _RESULTS and entry.state != "unfinished"
     return (
         entry.state == "under way"
         or entry.age_days < older_than_days

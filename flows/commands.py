@@ -31,6 +31,8 @@ from tasks.cards import write_card
 from tasks.forgetting import forget_people
 from tasks.housekeeping import choose_removable, prove_directories, remove_directories, survey_home
 from tasks.inspection import inspect_source, prove_catalog, prove_faces
+from tasks.label_audit import write_label_audit
+from tasks.made import Fold, Made
 from tasks.promotion import UNPROVEN, promote_if_better
 from tasks.registry import register_model
 from tasks.rollback import Rollback, roll_back
@@ -85,13 +87,13 @@ def subdivide(options: SubdivideOptions) -> dict[str, Any]:
 @flow(name="evaluate-command")
 @with_secrets
 def evaluate(options: EvaluateOptions) -> dict[str, Any]:
-    """Source folder -> metrics: of the hold-out with its report, or with --folds of all, with the first fold's."""
+    """Source folder -> metrics: of the hold-out with its report; with --folds of all, and the labels to doubt."""
     catalog = stages.ingest(options)
     faces = stages.prepare(options, catalog)
     if options.folds:
         folds = stages.cross_validate(options, faces)
         means = cross_validation([fold.evaluation.summary for fold in folds])
-        return Summary().data(catalog, faces).folds(folds, means).values
+        return _audited(Summary().data(catalog, faces).folds(folds, means), options, faces, folds).values
     run = stages.train(options, faces)
     levels = stages.subdivide(options, faces, run)
     evaluation = stages.evaluate(options, faces, levels[-1])
@@ -113,7 +115,8 @@ def retrain(options: RetrainOptions) -> dict[str, Any]:
     promotion = promote_if_better(options.home, options.model_name, registered.version, options)
     card = write_card(options.home, options.model_name, registered.version)
     summary = Summary().data(catalog, faces).model(run, levels).evaluation(evaluation)
-    values = summary.folds(folds, cross_validated, prefix="cv_").registry(registered, promotion).values
+    summary = _audited(summary.folds(folds, cross_validated, prefix="cv_"), options, faces, folds)
+    values = summary.registry(registered, promotion).values
     return with_sentence({**values, "card": str(card)}, promotion.sentence)
 
 
@@ -181,3 +184,10 @@ def directories(options: DirectoriesOptions) -> dict[str, Any]:
     if options.remove:
         return summary.removed(remove_directories(options, choose_removable(options, entries))).values
     return summary.values
+
+
+def _audited(summary: Summary, options: EvaluateOptions, faces: Made, folds: list[Fold]) -> Summary:
+    """With the labels that a cross-validation of expressions doubts."""
+    if options.is_tested_on_pairs or not folds:
+        return summary
+    return summary.audit(write_label_audit(options, faces, folds))

@@ -16,7 +16,7 @@ def listing(values: dict[str, Any]) -> str:
         lines += [f"would be removed: {len(values['removable'])}, {values['removable_bytes'] / 1e6:.1f} MB"]
         lines += [f"  {name}" for name in values["removable"]]
     if values.get("nothing_removed"):
-        lines += ["removed: nothing; what nothing uses is younger than --older-than days, or an evaluation"]
+        lines += ["removed: nothing; what nothing uses is younger than --older-than days, or wants --evaluations"]
     if values["removed"]:
         lines += [f"removed: {len(values['removed'])}, {values['freed_bytes'] / 1e6:.1f} MB"]
     if "damaged" in values:

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
+from fer_core.assessment.label_doubts import AUDIT_PAGE
 from fer_core.experiments.options import CellPlan
 from fer_core.housekeeping import KIND_OF, Entry
 from fer_core.runs import profile_of
@@ -154,6 +155,12 @@ class Summary:
         self.values = empty | self.values
         return self._with(metrics=metrics, folds=[fold.evaluation.summary for fold in folds])
 
+    def audit(self, made: Made) -> Self:
+        """The labels that the models of a cross-validation doubt."""
+        self._count(made)
+        counts = {"audited_faces": made.summary["faces"], "doubted_labels": made.summary["doubted"]}
+        return self._with(**counts, label_audit=str(made.path / AUDIT_PAGE))
+
     def registry(self, registered: Registered, promotion: Promotion) -> Self:
         """The registered version and what the gate did with it."""
         self._took("register", registered.seconds, registered.reused)
@@ -229,7 +236,17 @@ def table(values: dict[str, Any]) -> str:
 
 
 def _results(values: dict[str, Any]) -> str:
-    counts = ("rows", "corrected", "face_rows", "subjects", "classes", "set_aside", "expressions", *_OF_PAIRS)
+    counts = (
+        "rows",
+        "corrected",
+        "face_rows",
+        "subjects",
+        "classes",
+        "set_aside",
+        "expressions",
+        "doubted_labels",
+        *_OF_PAIRS,
+    )
     rows: list[tuple[str, str]] = [(name, str(values[name])) for name in counts if name in values]
     metrics = values.get("metrics") or {}
     rows += [(name, _with_deviation(name, metrics)) for name in metrics if not name.endswith("_std")]
@@ -247,6 +264,7 @@ def _results(values: dict[str, Any]) -> str:
         "table",
         "sheet",
         "report",
+        "label_audit",
         "decision_page",
         "card",
         "drift",

@@ -10,7 +10,6 @@ from prefect import task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fer_core import methods
 from fer_core.assessment.base import Assessed, CasePlan
 from fer_core.assessment.page import page
 from fer_core.assessment.protocols import measured, protocol_of
@@ -158,8 +157,8 @@ def _assessed(options: EvaluateOptions, plan: CasePlan) -> Assessed:
 def _pairs(options: EvaluateOptions, tested: Tested | None) -> list[Pair] | None:
     """The pairs that the tested data set prescribes, for a method that is tested on pairs."""
     data = options if tested is None else tested.options
-    prescribed, is_asked = data.adapter.pairs, methods.REGISTRY[options.method].protocol == "pairs"
-    return prescribed(data.source) if prescribed and data.source and is_asked else None
+    prescribed = data.adapter.pairs
+    return prescribed(data.source) if prescribed and data.source and options.is_tested_on_pairs else None
 
 
 def _write_pages(folder: Path, told: Page, assessed: Assessed, set_aside: dict[str, int]) -> list[str]:

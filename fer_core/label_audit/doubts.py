@@ -1,6 +1,6 @@
 """Label audit: images whose nearest neighbours carry another label (paper `sgm`, figure 6).
 
-Legend: N images, D embedding size, K neighbours, S suspects.
+Legend: N images, Q of them audited by the others, D embedding size, K neighbours, S suspects.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ LABEL_AUDIT = "label_audit.csv"
 class LabelAudit:
     """The suspects, worst first; each array has one entry for each of S.
 
-    index      row of the image
+    index      row of the image, among the audited
     label      the label it carries
     proposed   the label that most of its neighbours carry
     share      float64, share of its neighbours that carry `proposed`: above 1/2
-    neighbour  row of the nearest one that carries `proposed`
+    neighbour  row of the nearest one that carries `proposed`, among those that were searched
     """
 
     index: np.ndarray
@@ -47,25 +47,51 @@ def audit_labels(
     not its own neighbour, an equal copy of it is. K above N - 1 takes all others. Memory beside the embeddings is
     O(N K). `world` are the workers that share the search; each gets the whole result.
 
+    A network that has learnt wrong labels by heart puts these images among those of the wrong label: `audit_unseen`
+    has no such blind spot.
+
     Raises ValueError for labels that are not integers in 0..num_classes - 1, one for each image, and as `nearest` does
     (NaN, infinity, K < 1, fewer than two images).
     """
+    _require_labels(emb_ND, label_N, num_classes)
+    index_NK, distance_NK = nearest(emb_ND, emb_ND, k, exclude_self=True, world=world)
+    return _suspects(label_N, index_NK, distance_NK, label_N[index_NK])
+
+
+def audit_unseen(
+    emb_QD: np.ndarray, label_Q: np.ndarray, emb_ND: np.ndarray, label_N: np.ndarray, num_classes: int, k: int = KNN_K
+) -> LabelAudit:
+    """As `audit_labels`, of Q images that the network was not trained on, by the N that it was.
+
+    `index` of the result counts among the Q, `neighbour` among the N.
+
+    Raises ValueError for labels as `audit_labels` does, and as `nearest` does (sizes that do not match, NaN, infinity,
+    K < 1, nothing to search).
+    """
+    _require_labels(emb_QD, label_Q, num_classes)
+    _require_labels(emb_ND, label_N, num_classes)
+    index_QK, distance_QK = nearest(emb_QD, emb_ND, k)
+    return _suspects(label_Q, index_QK, distance_QK, label_N[index_QK])
+
+
+def _require_labels(emb_ND: np.ndarray, label_N: np.ndarray, num_classes: int) -> None:
     if label_N.shape != (len(emb_ND),) or label_N.dtype.kind not in "iu":
         raise ValueError(f"Labels are {label_N.dtype} {label_N.shape}; an integer for each embedding is needed.")
     if label_N.size and not 0 <= label_N.min() <= label_N.max() < num_classes:
         raise ValueError(f"Labels from {label_N.min()} to {label_N.max()}; 0 to {num_classes - 1} is needed.")
-    index_NK, distance_NK = nearest(emb_ND, emb_ND, k, exclude_self=True, world=world)
-    label_NK = label_N[index_NK]
+
+
+def _suspects(label_Q: np.ndarray, index_QK: np.ndarray, distance_QK: np.ndarray, label_QK: np.ndarray) -> LabelAudit:
     # A label of more than half of the neighbours holds the middle place when they are sorted.
-    middle_N = np.sort(label_NK, axis=1)[:, label_NK.shape[1] // 2]
-    carries_NK = label_NK == middle_N[:, None]
-    share_N = carries_NK.mean(axis=1)
-    suspect_S = np.flatnonzero((share_N > 0.5) & (middle_N != label_N))
-    first_S = carries_NK[suspect_S].argmax(axis=1)
-    order_S = np.lexsort((distance_NK[suspect_S, first_S], -share_N[suspect_S]))
+    middle_Q = np.sort(label_QK, axis=1)[:, label_QK.shape[1] // 2]
+    carries_QK = label_QK == middle_Q[:, None]
+    share_Q = carries_QK.mean(axis=1)
+    suspect_S = np.flatnonzero((share_Q > 0.5) & (middle_Q != label_Q))
+    first_S = carries_QK[suspect_S].argmax(axis=1)
+    order_S = np.lexsort((distance_QK[suspect_S, first_S], -share_Q[suspect_S]))
     suspect_S, first_S = suspect_S[order_S], first_S[order_S]
     return LabelAudit(
-        suspect_S, label_N[suspect_S], middle_N[suspect_S], share_N[suspect_S], index_NK[suspect_S, first_S]
+        suspect_S, label_Q[suspect_S], middle_Q[suspect_S], share_Q[suspect_S], index_QK[suspect_S, first_S]
     )
 
 
@@ -75,18 +101,20 @@ def audit_table(
     classes: Sequence[str],
     source_path: Sequence[str | None] | None = None,
     said: Sequence[str] | None = None,
+    searched_id: np.ndarray | None = None,
 ) -> pa.Table:
     """One row a suspect, worst first, labels by name.
 
     Columns: sample_id, source_path, label (what the data set says, which corrections are checked against), trained
-    (what the image was trained with: another where it was corrected before or estimated), proposed, share,
+    (what training takes it for: another where it was corrected before or estimated), proposed, share,
     neighbour_id, and corrected and note, which are empty: filled in, the table is a file of corrections, see
     corrections.read_corrections.
 
     Args:
-        sample_id: of all N audited images, as are the next two.
+        sample_id: of all audited images, as are the next two.
         source_path: null where it is not known.
         said: what the data set says; None: what was trained with.
+        searched_id: of the images among which neighbours were looked for; None: of the audited ones themselves.
 
     Raises:
         ValueError: paths or labels and ids do not match.
@@ -105,7 +133,7 @@ def audit_table(
             "trained": pa.array(trained, pa.string()),
             "proposed": pa.array(np.array(classes)[audit.proposed], pa.string()),
             "share": pa.array(audit.share, pa.float64()),
-            "neighbour_id": pa.array(sample_id[audit.neighbour], pa.string()),
+            "neighbour_id": pa.array((sample_id if searched_id is None else searched_id)[audit.neighbour], pa.string()),
             "corrected": pa.nulls(len(audit), pa.string()),
             "note": pa.nulls(len(audit), pa.string()),
         }

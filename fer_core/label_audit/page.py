@@ -45,12 +45,14 @@ class AuditPage:
         suspects: worst first, at most MOST_SHOWN.
         num_suspects: how many there are in all.
         expressions: what a face can be said to show.
+        is_unseen: whether models looked at them that were not trained on them.
     """
 
     of: str
     suspects: Sequence[Suspect]
     num_suspects: int
     expressions: Sequence[str]
+    is_unseen: bool
 
 
 def render_audit(page: AuditPage) -> str:

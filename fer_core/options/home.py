@@ -60,7 +60,7 @@ class DirectoriesOptions(HomeOptions):
         7, ge=0, description="days: what was made or used since stays, and what that is made from"
     )
     evaluations: bool = Field(
-        False, description="delete unregistered evaluations and scores too, and what only they use"
+        False, description="delete unregistered evaluations, audits and scores too, and what only they use"
     )
 
     @model_validator(mode="after")

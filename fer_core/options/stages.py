@@ -190,9 +190,14 @@ class TrainOptions(CropOptions, HoldOutOptions, MethodOptions, EngineOptions):
         given = {"epochs": self.epochs, "batch_size": self.batch_size, "lr": self.lr}
         return printed.replaced(**{name: value for name, value in given.items() if value is not None})
 
+    @property
+    def is_tested_on_pairs(self) -> bool:
+        """Whether the model tells people, not expressions."""
+        return methods.REGISTRY[self.method].protocol == "pairs"
+
     def with_protocol(self, part: Part) -> Part:
         """See folds.with_protocol; of a method that is tested on pairs."""
-        pairs = self.adapter.pairs if methods.REGISTRY[self.method].protocol == "pairs" else None
+        pairs = self.adapter.pairs if self.is_tested_on_pairs else None
         return with_protocol(part, pairs, self.source)
 
 

@@ -12,7 +12,13 @@ from model_fixtures import CLASSES, face_rows, faces_path, finished, make_run, o
 
 from fer_core.assessment import label_doubts
 from fer_core.assessment.base import Case
-from fer_core.assessment.label_doubts import AUDIT_PAGE, write_audit
+from fer_core.assessment.label_doubts import (
+    AUDIT_PAGE,
+    AuditedFold,
+    audit_of_folds,
+    write_audit,
+    write_audit_of_folds,
+)
 from fer_core.estimates.expressions import write_expressions
 from fer_core.folds import Part
 from fer_core.ingest.corrections import read_corrections
@@ -101,3 +107,59 @@ def test_without_suspects_both_files_say_so(case):
     files = write_audit(case, planted(0))
     assert files[LABEL_AUDIT].decode().count("\n") == 1
     assert "No training face" in files[AUDIT_PAGE].decode()
+
+
+def test_the_worst_of_all_folds_come_first(case):
+    level, faces, rng = case.predictor.level, case.trained, np.random.default_rng(0)
+    rows = faces.rows_of("test", upright=True)
+
+    def fold(own, blur):
+        """Test faces that look as training faces of the next class do."""
+        places = [rng.choice(np.flatnonzero(level.class_N == (faces.label[row] + 1) % 3)) for row in own]
+        near = level.embedding_ND[places] + rng.normal(scale=blur, size=(len(own), level.embedding_ND.shape[1]))
+        truth = [CLASSES[label] for label in faces.label[own]]
+        return AuditedFold(CLASSES, level, faces.sample_id[own], truth, near.astype(np.float32))
+
+    folds = [fold(rows[:6], blur=2.0), fold(rows[6:], blur=0.0)]
+    table = audit_of_folds(folds, faces.directory)
+    found = table.to_pylist()
+    assert {row["sample_id"] for row in found} >= set(faces.sample_id[rows[6:]])
+    assert {row["neighbour_id"] for row in found} <= set(level.sample_id)
+    shares = [row["share"] for row in found]
+    assert shares == sorted(shares, reverse=True)
+    assert min(shares) < max(shares)
+    first = [set(fold.sample_id) for fold in folds]
+    assert not any({row["sample_id"] for row in found[:2]} <= own for own in first), "no fold comes before all others"
+    assert all(row["sample_id"].split("-")[1] == row["label"] == row["trained"] != row["proposed"] for row in found)
+    files = write_audit_of_folds(table, folds, faces)
+    assert files[LABEL_AUDIT].decode().count("\n") == len(found) + 1
+    page = files[AUDIT_PAGE].decode()
+    assert page.count("<fieldset") == len(found)
+    assert "not trained on them" in page
+
+
+def test_folds_without_doubts_say_so(case):
+    level, rows = case.predictor.level, np.arange(5)
+    truth = [CLASSES[label] for label in level.class_N[rows]]
+    by_heart = np.eye(3, dtype=np.float32)[level.class_N]
+    fold = AuditedFold(CLASSES, replace(level, embedding_ND=by_heart), level.sample_id[rows], truth, by_heart[rows])
+    table = audit_of_folds([fold, fold], case.trained.directory)
+    assert len(table) == 0
+    assert "No face has neighbours" in write_audit_of_folds(table, [fold], case.trained)[AUDIT_PAGE].decode()
+
+
+def test_a_fold_may_lack_a_class_and_neighbours_may_have_estimated_labels(case, tmp_path):
+    level = case.predictor.level
+    corrected, estimated = level.sample_id[:2].tolist()
+    directory = relabelled_faces(tmp_path, corrected, estimated)
+    near_estimated = np.zeros_like(level.embedding_ND)
+    near_estimated[1] = 1.0
+    own = replace(level, embedding_ND=near_estimated[1:2], class_N=np.array([1]), sample_id=level.sample_id[1:2])
+    truth, tested = [CLASSES[0]], level.sample_id[5:6]
+    fold = AuditedFold(CLASSES[:2], own, tested, truth, near_estimated[1:2])
+    table = audit_of_folds([fold], directory)
+    assert table["neighbour_id"].to_pylist() == [estimated]
+    files = write_audit_of_folds(table, [fold], read_faces(directory, Part(0, 3), 0, unlabelled=True))
+    page = files[AUDIT_PAGE].decode()
+    assert page.count("<fieldset") == 1
+    assert "<option>" not in page, "only what some model knows is offered"

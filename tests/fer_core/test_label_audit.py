@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fer_core.label_audit.doubts import audit_labels, audit_table
+from fer_core.label_audit.doubts import audit_labels, audit_table, audit_unseen
 
 
 def slow_audit(emb, label, k):
@@ -55,6 +55,33 @@ def test_wrong_labels_are_found_and_nothing_else():
     assert (label[audit.neighbour] == audit.proposed).all()
 
 
+def test_of_unseen_images_the_others_alone_are_searched():
+    rng = np.random.default_rng(1)
+    label = rng.integers(3, size=240)
+    emb = (3 * np.eye(3)[label] + rng.normal(size=(240, 3))).astype(np.float32)
+    audit = audit_unseen(emb[:40], label[:40], emb[40:], label[40:], 3)
+    # one image at a time among the searched ones
+    expected = [
+        (row, *found[1:4])
+        for row in range(40)
+        for found in slow_audit(np.vstack([emb[[row]], emb[40:]]), np.append(label[row], label[40:]), 11)
+        if found[0] == 0
+    ]
+    found = zip(audit.index, audit.proposed, audit.share, audit.neighbour + 1, strict=True)
+    assert sorted(found) == sorted(expected)
+    assert len(expected) > 1
+    assert (np.diff(audit.share) <= 0).all()
+
+
+def test_what_was_learnt_by_heart_is_doubted_by_who_has_not_seen_it():
+    emb, label, true = planted()
+    by_heart = (10 * np.eye(3)[label] + np.random.default_rng(2).normal(size=(300, 3))).astype(np.float32)
+    assert len(audit_labels(by_heart, label, 3)) == 0
+    audit = audit_unseen(emb[:100], label[:100], emb[100:], label[100:], 3)
+    assert sorted(audit.index.tolist()) == list(range(12))
+    np.testing.assert_array_equal(audit.proposed, true[audit.index])
+
+
 def test_half_of_the_neighbours_is_no_majority():
     emb = np.array([[0.0], [1.0], [-1.1], [50.0], [51.0]])
     label = np.array([0, 1, 0, 1, 1])
@@ -78,6 +105,8 @@ def test_the_audit_refuses():
     for wrong in ([0, 1, 2, 0], [0, -1, 1, 0]):
         with pytest.raises(ValueError, match="0 to 1 is needed"):
             audit_labels(emb, np.array(wrong), 2)
+    with pytest.raises(ValueError, match="0 to 1 is needed"):
+        audit_unseen(emb, np.zeros(4, int), emb, np.array([0, 1, 2, 0]), 2)
     with pytest.raises(ValueError, match="NaN"):
         audit_labels(np.full((4, 2), np.nan), np.zeros(4, int), 2)
     with pytest.raises(ValueError, match="neighbours"):

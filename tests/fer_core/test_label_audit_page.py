@@ -31,8 +31,10 @@ def suspect(name: str, path: str | None = None) -> Suspect:
     return Suspect(name, path, "anger", "anger", "fear", 0.6, picture, picture)
 
 
-def page(*suspects: Suspect, num_suspects: int | None = None, expressions: Sequence[str] = LABELS) -> str:
-    return render_audit(AuditPage("faces-48", suspects, num_suspects or len(suspects), expressions))
+def page(
+    *suspects: Suspect, num_suspects: int | None = None, expressions: Sequence[str] = LABELS, is_unseen: bool = False
+) -> str:
+    return render_audit(AuditPage("faces-48", suspects, num_suspects or len(suspects), expressions, is_unseen))
 
 
 def test_a_row_a_suspect_with_both_faces_and_all_choices() -> None:
@@ -48,6 +50,14 @@ def test_a_row_a_suspect_with_both_faces_and_all_choices() -> None:
     offered = re.findall(r"<option>(\w+)</option>", made)
     assert "contempt" in offered
     assert not {"anger", "fear"} & set(offered)
+
+
+def test_the_page_says_who_looked() -> None:
+    assert "of these training faces carry another label, as\nthe model sees them." in page(suspect("s1"))
+    unseen = page(suspect("s1"), is_unseen=True)
+    assert "of these faces carry another label, as\nmodels see them that were not trained on them." in unseen
+    assert "evaluate with --folds" in page()
+    assert "--folds" not in page(is_unseen=True)
 
 
 def test_of_two_expressions_there_is_no_other() -> None:
