@@ -11,7 +11,7 @@ import ray
 from ray._private import ray_constants
 from ray._private import worker as ray_worker
 from ray._raylet import AuthenticationTokenLoader  # type: ignore[attr-defined]
-from ray.exceptions import AuthenticationError
+from ray.exceptions import AuthenticationError, RayActorError
 
 from fer_core.errors import InputError
 from infra.ray_token import make_token, require_token
@@ -54,6 +54,9 @@ def cluster(address: str | None, workers: int) -> Iterator[None]:
         _join(address) if address else _start(workers)
     try:
         yield
+    except RayActorError:
+        _end()  # what the controller had taken for its workers stays taken
+        raise
     finally:
         if not _kept.get():
             _end()

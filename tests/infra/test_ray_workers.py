@@ -2,6 +2,7 @@
 
 import os
 import re
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import psutil
 import pytest
 import torch
 import torch.distributed as dist
+from ray.exceptions import RayActorError
 
 from fer_core.options.engine import EngineOptions
 from fer_core.world import World
+from infra import ray_engine
+from infra.ray_cluster import kept_cluster
 from infra.ray_engine import on_workers
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
@@ -36,6 +40,13 @@ def processes_of_the_cluster(world: World) -> list[str]:
     raylet = psutil.Process().parent()
     titles = [" ".join(one.cmdline()) for one in [*raylet.children(), *raylet.parent().children()]]
     return sorted(found[0] for title in titles if (found := re.findall(r"(?<=ray::)\w+|\w*monitor(?=\.py)", title)))
+
+
+def kill_the_controller(world: World) -> None:
+    for one in psutil.Process().parent().children():
+        if "TrainController" in " ".join(one.cmdline()):
+            one.kill()
+    time.sleep(60)
 
 
 def niceness(world: World) -> int:
@@ -64,3 +75,13 @@ def test_a_cluster_of_our_own_has_no_process_without_work():
 @pytest.mark.integration
 def test_workers_of_our_own_cluster_give_way_no_more_than_the_command_does():
     assert on_workers(niceness, (), EngineOptions(workers="1"), None, print) == os.nice(0)
+
+
+@pytest.mark.integration
+def test_a_killed_controller_takes_no_processor_from_what_is_run_next(monkeypatch):
+    monkeypatch.setattr(ray_engine, "PATIENCE_SECONDS", 20.0)
+    with kept_cluster():
+        with pytest.raises(RayActorError):
+            on_workers(kill_the_controller, (), EngineOptions(workers="2"), None, print)
+        arguments = (np.array([1.0, 2.0]),)
+        assert on_workers(total_by_rank, arguments, EngineOptions(workers="2"), None, print)[1:] == (2, [3.0, 5.0])
