@@ -41,7 +41,9 @@ class Wrong(NamedTuple):
 def run(command: str, options: argparse.Namespace, home: Path, *more: str) -> dict[str, Any]:
     source = [] if options.source is None else ["--source", str(options.source)]
     given = [command, "--dataset", options.dataset, *source, "--home", str(home), "--json", *more]
-    ended = subprocess.run([sys.executable, "-m", "flows", *given], check=True, stdout=subprocess.PIPE, text=True)
+    ended = subprocess.run([sys.executable, "-m", "flows", *given], capture_output=True, text=True)
+    if ended.returncode:
+        sys.exit(ended.stderr)
     values: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
     return values
 
