@@ -73,3 +73,16 @@ def test_the_page_below_the_home_links_to_a_report_that_is_there(home: Path, art
         assert FRAMED.findall(registry.artifact(2, REPORT).read_text()) == [page.name, FLOW_RUN]
         assert not (page.parent / REPORT).exists(), "its faces would outlive their forgetting"
     assert len(artifacts) == 3
+
+
+def test_a_server_s_pages_are_linked(home: Path, artifacts: list[dict[str, str]], monkeypatch: Any) -> None:
+    registry = open_registry(home, "fer")
+    monkeypatch.setattr(registry, "uri", "http://mlflow:5000/")
+    links = {link.text: link.address for link in gate._addresses(registry, 2, 1)}
+    assert links == {
+        "Version 2 in MLflow": "http://mlflow:5000/#/models/fer/versions/2",
+        "Version 1 in MLflow": "http://mlflow:5000/#/models/fer/versions/1",
+        "Flow run in Prefect": FLOW_RUN,
+    }
+    monkeypatch.setattr(gate, "flow_run_page", lambda: None)
+    assert [link.text for link in gate._addresses(registry, 2, None)] == ["Version 2 in MLflow"]
